@@ -1,0 +1,299 @@
+"""One lease, from begin to outcome. The heart of the agent.
+
+    begin ──refused──► hide or complete the message
+      │
+      ▼
+    wait for room ► start ► watch until exit, time limit, cancel, drain or lost lease ► outcome
+      │
+      ▼
+    record, then acknowledge
+
+Whatever happens in between, a task's message is deleted only after its terminal record stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from runner import outcomes, retry
+from runner.agent.capture import Capture
+from runner.agent.heartbeat import Heartbeat
+from runner.agent.holding import Holding
+from runner.agent.jobs import Jobs
+from runner.agent.journal import Journal
+from runner.agent.removals import Removals
+from runner.agent.room import Room, Shape
+from runner.environment import parse_metadata, task_environment
+from runner.errors import EngineError, NotFound, RunnerError, StartError
+from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome, Status, Verdict
+from runner.outcomes import StopCause
+from runner.ports import (
+    Clock,
+    Container,
+    ContainerSpec,
+    Engine,
+    Exit,
+    Host,
+    Ledger,
+    Logs,
+    LogWriter,
+    Manifests,
+    Queue,
+    Secrets,
+)
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+
+
+@dataclass(frozen=True)
+class Station:
+    """All an execution works with: the same for every task of this agent."""
+
+    owner: str
+    host: Host
+    queue: Queue
+    ledger: Ledger
+    engines: Mapping[str, Engine]
+    logs: Logs
+    manifests: Manifests
+    secrets: Secrets
+    jobs: Jobs
+    heartbeat: Heartbeat
+    journal: Journal
+    removals: Removals
+    room: Room
+    now: Clock
+    only_engine: str | None = None
+    jitter: Callable[[], float] = random.random
+
+    def engine_for(self, job: Job) -> Engine:
+        """By whether the job has an image, unless one engine is to run everything. Raises StartError."""
+        wanted = self.only_engine or ("docker" if job.image else "process")
+        try:
+            return self.engines[wanted]
+        except KeyError:
+            message = f"this host has no {wanted} engine (it has: {', '.join(self.engines) or 'none'})"
+            raise StartError(message) from None
+
+
+async def execute(station: Station, lease: Lease) -> None:
+    """Take one lease to its end. Raises only what the agent cannot go on after."""
+    if lease.task in station.heartbeat:
+        # A duplicate of what runs right here. The ledger would take its owner, maybe an earlier incarnation of this
+        # host whose container we adopted, for dead.
+        await station.queue.release(lease, station.heartbeat.lease)
+        return
+    try:
+        started = await _begin(station, lease)
+    except RunnerError as error:
+        log.warning("cannot begin", task=str(lease.task), error=str(error))
+        await asyncio.sleep(FIRST_PAUSE)  # the lease runs out and the message comes back: never a hot loop
+        return
+    if started is not None:
+        await _carry_out(station, *started)
+
+
+async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
+    """The job and the attempt that was begun; None if there is nothing to do, and then the message is dealt with."""
+    job = await station.jobs.get(lease.task.job_id)
+    if job is None:
+        log.warning("message for an unknown job", task=str(lease.task))
+        await station.queue.complete([lease])
+        return None
+    begun = await station.ledger.begin(lease, job, station.owner)
+    if isinstance(begun, Attempt):
+        return job, Holding(lease, begun)
+    log.info("refused", task=str(lease.task), why=str(begun.kind), retry_after=begun.retry_after)
+    if begun.retry_after is None:
+        await station.queue.complete([lease])
+    else:
+        await station.queue.release(lease, begun.retry_after)
+    return None
+
+
+async def _carry_out(station: Station, job: Job, holding: Holding) -> None:
+    station.journal.begun(holding.lease, holding.attempt)
+    station.heartbeat.hold(holding)
+    try:
+        outcome = await _in_the_room(station, job, holding)
+        await record(station, job, holding, outcome)
+    finally:
+        await station.heartbeat.drop(holding)
+
+
+async def _in_the_room(station: Station, job: Job, holding: Holding) -> Outcome:
+    shape = Shape(job.limits.vcpus, holding.attempt.memory)
+    if not station.room.could_hold(shape):
+        reason = f"needs {shape.vcpus:g} vCPUs and {shape.memory} bytes of memory; this host has {station.room.capacity}"
+        return Outcome(Kind.START_ERROR, Charge.INFRA, reason=reason, finished_at=station.now())
+    async with station.room.hold(holding.attempt.task, shape):
+        return await _run(station, job, holding)
+
+
+async def _run(station: Station, job: Job, holding: Holding) -> Outcome:
+    writer = station.logs.writer(holding.attempt)
+    try:
+        secrets = await station.secrets.resolve(job)
+        engine = station.engine_for(job)
+        spec = await _spec(station, job, holding, secrets)
+        await engine.prepare(job, station.room.slots)
+        if holding.cause is not None:
+            return outcomes.never_started(holding.cause, holding.detail, station.now())
+        capture = Capture(writer, secrets.values())
+        container = await engine.start(spec, capture)
+    except EngineError as error:
+        return outcomes.of_error(error, station.now())
+    return await see_through(station, job, holding, Started(container, capture, writer), job.limits.timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A container and where its output goes."""
+
+    container: Container
+    capture: Capture
+    writer: LogWriter
+
+
+async def see_through(
+    station: Station, job: Job, holding: Holding, started: Started, time_left: float | None
+) -> Outcome:
+    """Watch a started container to its end and say how it ended. Its removal is left to go on by itself."""
+    container = started.container
+    holding.container = container
+    try:
+        ended, cause = await _watch(station, job, holding, container, time_left)
+        metadata = parse_metadata(await container.metadata())
+    except EngineError as error:
+        return Outcome(Kind.LOST, reason=f"lost sight of the container: {error}", finished_at=station.now())
+    finally:
+        holding.container = None
+        started.capture.close()
+        await station.removals.add(container.remove())
+    trouble = await station.host.health() if ended.exit_code else ""
+    outcome = outcomes.of_exit(ended, cause, detail=holding.detail, disk_trouble=trouble)
+    return replace(
+        outcome,
+        tail=() if outcome.kind is Kind.SUCCEEDED else started.capture.tail(),
+        log_bytes=started.writer.written,
+        log_dropped=started.writer.dropped,
+        metadata=metadata,
+    )
+
+
+async def _watch(
+    station: Station, job: Job, holding: Holding, container: Container, time_left: float | None
+) -> tuple[Exit, StopCause | None]:
+    """How the container ended, and why we stopped it, if we did."""
+    ending = asyncio.ensure_future(container.wait())
+    try:
+        await asyncio.wait((ending, holding.stopped), timeout=time_left, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            return ending.result(), _cause_of_own_exit(station, holding, ending.result())
+        holding.stop(StopCause.TIME_LIMIT, f"ran longer than its limit of {job.limits.timeout or 0:g} s")
+        cause = holding.stopped.result()
+        await container.stop(_grace(station, job, cause))
+        return await ending, cause
+    finally:
+        ending.cancel()
+
+
+def _cause_of_own_exit(station: Station, holding: Holding, ended: Exit) -> StopCause | None:
+    """None, unless the lease ran out while this agent was frozen: then a failure is likely the watchdog's kill.
+
+    A success stands whatever became of the lease, if the ledger still takes it.
+    """
+    station.heartbeat.expire(asyncio.get_running_loop().time())
+    lost = holding.cause is StopCause.LEASE_LOST and ended.exit_code != 0
+    return StopCause.LEASE_LOST if lost else None
+
+
+def _grace(station: Station, job: Job, cause: StopCause) -> float:
+    if cause is StopCause.LEASE_LOST:
+        return min(job.limits.grace, station.heartbeat.stopping_grace)
+    return job.limits.grace
+
+
+async def _spec(station: Station, job: Job, holding: Holding, secrets: Mapping[str, str]) -> ContainerSpec:
+    attempt = holding.attempt
+    task = attempt.task
+    return ContainerSpec(
+        name=f"runner-{task.job_id}-{task.index}-{attempt.number}",
+        host=station.host.name,
+        job_id=job.id,
+        image=job.image,
+        command=job.command,
+        env={**task_environment(job, attempt, await _item(station, job, task.index)), **secrets},
+        vcpus=job.limits.vcpus,
+        memory=attempt.memory,
+        pids=job.limits.pids,
+        grace=job.limits.grace,
+        mounts=job.mounts,
+        sidecars=job.sidecars,
+        labels={"attempt": str(attempt)},
+    )
+
+
+async def _item(station: Station, job: Job, index: int) -> str | None:
+    if job.array.manifest is None:
+        return None
+    try:
+        return await station.manifests.get(job.array.manifest, index)
+    except NotFound as error:
+        message = f"item {index} of the array cannot be read: {error}"
+        raise StartError(message) from error
+
+
+async def record(station: Station, job: Job, holding: Holding, outcome: Outcome) -> None:
+    """Record, then acknowledge: in this order, so that a crash in between makes a duplicate and not a loss."""
+    attempt = holding.attempt
+    verdict = retry.decide(job, attempt, outcome, station.jitter(), station.room.capacity.memory)
+    stands = await _insist(holding, lambda: station.ledger.finish(attempt, outcome, verdict))
+    log.info(
+        "attempt ended",
+        attempt=str(attempt),
+        outcome=str(outcome.kind),
+        task=str(verdict.status),
+        stands=stands,
+    )
+    if stands is None:
+        return  # stays in the journal, and with the message: someone will find it
+    station.journal.ended(attempt)
+    await station.heartbeat.drop(holding)
+    if stands:
+        await _acknowledge(station, holding.lease, verdict)
+
+
+async def _acknowledge(station: Station, lease: Lease, verdict: Verdict) -> None:
+    try:
+        if verdict.status is Status.RUNNABLE:
+            await station.queue.release(lease, verdict.delay)
+        else:
+            await station.queue.complete([lease])
+    except RunnerError as error:
+        # The message comes back, and the ledger then says what it is worth.
+        log.warning("cannot acknowledge", task=str(lease.task), error=str(error))
+
+
+async def _insist(holding: Holding, write: Callable[[], Awaitable[bool]]) -> bool | None:
+    """Repeat a ledger write while the lease lasts, and three times at least. None: it never got through."""
+    loop = asyncio.get_running_loop()
+    pause, tries = FIRST_PAUSE, 0
+    while True:
+        tries += 1
+        try:
+            return await write()
+        except RunnerError as error:
+            log.warning("cannot record", attempt=str(holding.attempt), error=str(error), tries=tries)
+            if tries >= 3 and loop.time() > holding.held_until:
+                return None
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)

@@ -1,0 +1,38 @@
+"""A lease and its attempt, as one thing that can be lost, cancelled or interrupted while it is held."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from runner.model import Attempt, Lease
+from runner.outcomes import StopCause
+from runner.ports import Container
+
+
+class Holding:
+    """What the heartbeat renews and the execution obeys. The first reason to stop is the one that counts.
+
+    `held_until`, in the loop's time, is when another host may take the attempt over unless the ledger has seen a beat.
+    """
+
+    def __init__(self, lease: Lease, attempt: Attempt) -> None:
+        self.lease = lease
+        self.attempt = attempt
+        self.held_until = lease.hidden_until
+        self.container: Container | None = None
+        self.metadata: Mapping[str, str] = {}
+        self.detail = ""
+        self.stopped: asyncio.Future[StopCause] = asyncio.get_running_loop().create_future()
+
+    def stop(self, cause: StopCause, detail: str = "") -> None:
+        if not self.stopped.done():
+            self.detail = detail
+            self.stopped.set_result(cause)
+
+    def renewed(self, held_until: float) -> None:
+        self.held_until = held_until
+
+    @property
+    def cause(self) -> StopCause | None:
+        return self.stopped.result() if self.stopped.done() else None

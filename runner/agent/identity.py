@@ -1,0 +1,57 @@
+"""One agent per host: the lock that makes a restarted agent sure that its predecessor is dead."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+
+from runner.errors import Unavailable
+
+
+class HostLock:
+    """Held by the agent's process for its life; the system gives it back however the process ends."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / "lock"
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> HostLock:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            message = f"another agent is this host already ({self._path} is locked)"
+            raise Unavailable(message) from None
+        self._descriptor = descriptor
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def is_held(state: Path) -> bool:
+    """Whether an agent lives there. Leaves no trace."""
+    try:
+        descriptor = os.open(state / "lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def new_incarnation() -> str:
+    return secrets.token_hex(4)

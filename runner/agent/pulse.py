@@ -1,0 +1,33 @@
+"""A sign of life in a file, for the watchdog: which agent, and a number that grows while its event loop runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class Pulse:
+    def __init__(self, path: Path, incarnation: str) -> None:
+        self._path = path
+        self._incarnation = incarnation
+        self._count = 0
+
+    def beat(self) -> None:
+        self._count += 1
+        temporary = self._path.with_suffix(".new")
+        try:
+            temporary.write_text(f"{self._incarnation} {self._count}")
+            temporary.replace(self._path)
+        except OSError:
+            return  # a full disk: the watchdog then stops what this agent could not record anyway
+
+    def end(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[str, str] | None:
+    """Incarnation and count, or None if no agent is alive here or ended well."""
+    try:
+        incarnation, _, count = path.read_text().partition(" ")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    return incarnation, count

@@ -1,0 +1,112 @@
+"""The one place in this package that names adapters: from settings to the ports the agent calls.
+
+Everything of an installation on one machine lives under `settings.home`:
+
+    runner.db            queue and ledger
+    manifests/           lines and items of arrays
+    logs/JOB/            one file per attempt
+    hosts/HOST/          an agent's lock, journal, pulse, scratch space and own log
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.adapters.files import FileLogs
+from runner.adapters.manifests import FileManifests
+from runner.adapters.sqlite.database import Database
+from runner.adapters.sqlite.ledger import SqliteLedger
+from runner.adapters.sqlite.queue import SqliteQueue
+from runner.adapters.sqlite.records import SqliteRecords
+from runner.errors import Unavailable
+from runner.ports import Clock, Engine, Host, Secrets
+from runner.settings import Settings
+
+wall_clock: Clock = time.time
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What controller and agents share."""
+
+    database: Database
+    queue: SqliteQueue
+    ledger: SqliteLedger
+    records: SqliteRecords
+    logs: FileLogs
+    manifests: FileManifests
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
+    """Raises StorageError."""
+    database = await Database.open(settings.home / "runner.db")
+    try:
+        yield Storage(
+            database=database,
+            queue=SqliteQueue(database, wall_clock, settings.queues),
+            ledger=SqliteLedger(database, wall_clock, lease=settings.agent.lease),
+            records=SqliteRecords(database, wall_clock),
+            logs=FileLogs(settings.home / "logs", settings.agent.log_limit),
+            manifests=FileManifests(settings.home / "manifests"),
+        )
+    finally:
+        await database.close()
+
+
+def host_state(settings: Settings, host: str) -> Path:
+    return settings.home / "hosts" / host
+
+
+def local_host(settings: Settings, host: str) -> Host:
+    from runner.adapters.local import LocalHost
+
+    return LocalHost(host, settings.agent, settings.home, wall_clock)
+
+
+def local_secrets() -> Secrets:
+    from runner.adapters.secrets import LocalSecrets
+
+    return LocalSecrets(os.environ)
+
+
+async def open_engines(settings: Settings, host: str, slots: int) -> Mapping[str, Engine]:
+    """By name. Raises Unavailable if the one engine asked for does not answer."""
+    # Imported here: the controller's reading commands must not pay for an HTTP client.
+    from runner.adapters.process.engine import ProcessEngine
+
+    state = host_state(settings, host)
+    engines: dict[str, Engine] = {}
+    if settings.engine != "docker":
+        engines["process"] = ProcessEngine(host, state, wall_clock)
+    if settings.engine != "process":
+        docker = docker_engine(settings, host, slots)
+        trouble = await docker.check()
+        if not trouble:
+            engines["docker"] = docker
+        elif settings.engine == "docker":
+            await docker.close()
+            raise Unavailable(trouble)
+        else:
+            await docker.close()
+    return engines
+
+
+def docker_engine(settings: Settings, host: str, slots: int) -> Engine:
+    from runner.adapters.docker.engine import DockerEngine
+
+    return DockerEngine(host, slots, host_state(settings, host), settings.docker_host, wall_clock)
+
+
+async def docker_trouble(settings: Settings) -> str:
+    """An empty string if a Docker engine answers, else one line on what is wrong."""
+    engine = docker_engine(settings, f"probe-{os.getpid()}", 0)
+    try:
+        return await engine.check()
+    finally:
+        await engine.close()

@@ -1,0 +1,202 @@
+"""Ports played in virtual time. Queue and ledger are the real SQLite adapters, on a database in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from runner.errors import EngineError, NotFound
+from runner.model import Attempt, Job, TaskId, Usage
+from runner.ports import Capacity, ContainerSpec, Exit, Notice, Output
+from tests.virtual_time import now
+
+
+@dataclass
+class Behaviour:
+    """What a fake container does. `survives_term`: goes on after SIGTERM, until killed."""
+
+    seconds: float = 1.0
+    exit_code: int = 0
+    output: bytes = b""
+    metadata: bytes = b""
+    survives_term: bool = False
+    exit_on_term: int = 143
+    out_of_memory: bool = False
+    vanishes: bool = False
+    error: EngineError | None = None
+    on_wait: EngineError | None = None
+
+
+class FakeContainer:
+    def __init__(self, engine: FakeEngine, spec: ContainerSpec, behaviour: Behaviour) -> None:
+        self._engine = engine
+        self.spec = spec
+        self.behaviour = behaviour
+        self.started_at = now()
+        self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._timer = asyncio.get_running_loop().call_later(behaviour.seconds, self.end, behaviour.exit_code)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.spec.labels
+
+    def end(self, exit_code: int | None, signal: int | None = None) -> None:
+        if self.ended.done():
+            return
+        self._timer.cancel()
+        self.ended.set_result(
+            Exit(
+                exit_code=None if self.behaviour.vanishes else exit_code,
+                started_at=self.started_at,
+                finished_at=now(),
+                signal=signal,
+                out_of_memory=self.behaviour.out_of_memory,
+                vanished=self.behaviour.vanishes,
+                usage=Usage(peak_memory=1000, cpu_seconds=0.5),
+            )
+        )
+
+    async def wait(self) -> Exit:
+        if self.behaviour.on_wait is not None:
+            raise self.behaviour.on_wait
+        return await asyncio.shield(self.ended)
+
+    async def stop(self, grace: float) -> None:
+        if self.behaviour.survives_term:
+            await asyncio.wait((self.ended,), timeout=grace)
+            self.end(137, 9)
+        else:
+            self.end(self.behaviour.exit_on_term, 15 if self.behaviour.exit_on_term == 143 else None)
+
+    async def metadata(self) -> bytes:
+        return self.behaviour.metadata
+
+    async def remove(self) -> None:
+        self.end(137, 9)
+        self._engine.running.pop(self.name, None)
+
+
+class FakeEngine:
+    """Runs what `behave` says; remembers every container it was asked for, and the most that ran at once."""
+
+    name = "process"
+
+    def __init__(self, behave: Callable[[ContainerSpec], Behaviour]) -> None:
+        self._behave = behave
+        self.running: dict[str, FakeContainer] = {}
+        self.specs: list[ContainerSpec] = []
+        self.most_at_once = 0
+
+    async def prepare(self, job: Job, concurrency: int) -> None: ...
+
+    async def start(self, spec: ContainerSpec, output: Output) -> FakeContainer:
+        behaviour = self._behave(spec)
+        if behaviour.error is not None:
+            raise behaviour.error
+        self.specs.append(spec)
+        container = FakeContainer(self, spec, behaviour)
+        self.running[spec.name] = container
+        alive = sum(1 for c in self.running.values() if not c.ended.done())
+        self.most_at_once = max(self.most_at_once, alive)
+        output.write(behaviour.output)
+        return container
+
+    async def recover(
+        self, host: str, output: Callable[[Mapping[str, str]], Output | None]
+    ) -> Sequence[FakeContainer]:
+        adopted = []
+        for container in list(self.running.values()):
+            if container.spec.host != host:
+                continue
+            if output(container.labels) is None:
+                await container.remove()
+            else:
+                adopted.append(container)
+        return adopted
+
+    async def sweep(self, host: str) -> int:
+        mine = [container for container in self.running.values() if container.spec.host == host]
+        for container in mine:
+            await container.remove()
+        return len(mine)
+
+    async def check(self) -> str:
+        return ""
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class FakeHost:
+    name: str
+    vcpus: float = 2.0
+    memory: int = 8 * 1024**3
+    trouble: str = ""
+    going: Notice | None = None
+    retired: bool = False
+
+    def capacity(self) -> Capacity:
+        return Capacity(self.vcpus, self.memory)
+
+    async def notice(self) -> Notice | None:
+        return self.going
+
+    async def health(self) -> str:
+        return self.trouble
+
+    async def protect(self, busy: bool) -> None: ...
+
+    async def retire(self) -> None:
+        self.retired = True
+
+
+@dataclass
+class MemoryLog:
+    data: bytearray = field(default_factory=bytearray)
+    dropped: int = 0
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+    def close(self) -> None: ...
+
+    @property
+    def written(self) -> int:
+        return len(self.data)
+
+
+class MemoryLogs:
+    def __init__(self) -> None:
+        self.by_attempt: dict[str, MemoryLog] = {}
+
+    def writer(self, attempt: Attempt) -> MemoryLog:
+        return self.by_attempt.setdefault(str(attempt), MemoryLog())
+
+    async def read(self, task: TaskId, number: int, start: int = 0):  # type: ignore[no-untyped-def]
+        yield bytes(self.by_attempt[f"{task}#{number}"].data[start:])
+
+
+class FakeManifests:
+    def __init__(self, items: Sequence[str] = ()) -> None:
+        self.items = list(items)
+
+    async def put(self, items: object) -> str:
+        raise AssertionError
+
+    async def get(self, manifest: str, index: int) -> str:
+        if index >= len(self.items):
+            raise NotFound(manifest)
+        return self.items[index]
+
+
+class FakeSecrets:
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self.values = dict(values or {})
+
+    async def resolve(self, job: Job) -> Mapping[str, str]:
+        return {secret.name: self.values[secret.name] for secret in job.secrets}

@@ -1,0 +1,152 @@
+"""Who may run now, and how many more messages to ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.agent.room import MOST_PREFETCHED, Room, Shape
+from runner.model import TaskId
+from runner.ports import Capacity
+from tests.virtual_time import run
+
+GIB = 1024**3
+SMALL = Shape(1.0, GIB)
+numbers = itertools.count()
+
+
+def a_task() -> TaskId:
+    return TaskId("j", next(numbers))
+
+
+async def stay(room: Room, shape: Shape, seconds: float, finished: list[Shape] | None = None) -> None:
+    async with room.hold(a_task(), shape):
+        await asyncio.sleep(seconds)
+    if finished is not None:
+        finished.append(shape)
+
+
+def test_a_task_waits_until_there_is_room() -> None:
+    async def main() -> float:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0)
+        await asyncio.gather(*(stay(room, SMALL, 10) for _ in range(3)))
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 20
+
+
+def test_memory_is_room_too() -> None:
+    async def main() -> float:
+        room = Room(Capacity(8, 2 * GIB), prefetch=0)
+        await asyncio.gather(*(stay(room, Shape(0.1, 2 * GIB), 10) for _ in range(2)))
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 20
+
+
+def test_a_large_task_is_not_overtaken_for_ever_by_small_ones() -> None:
+    async def main() -> list[Shape]:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0)
+        finished: list[Shape] = []
+        large = Shape(2.0, GIB)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stay(room, SMALL, 10, finished))
+            group.create_task(stay(room, large, 10, finished))
+            for _ in range(4):
+                group.create_task(stay(room, SMALL, 10, finished))
+        return finished
+
+    assert run(main()).index(Shape(2.0, GIB)) == 1
+
+
+def test_a_waiter_that_gives_up_does_not_block_those_behind_it() -> None:
+    async def main() -> float:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0)
+        first = asyncio.create_task(stay(room, SMALL, 10))
+        large = asyncio.create_task(stay(room, Shape(2.0, GIB), 10))
+        small = asyncio.create_task(stay(room, SMALL, 1))
+        await asyncio.sleep(1)
+        large.cancel()
+        await small
+        ended = asyncio.get_running_loop().time()
+        await first
+        return ended
+
+    assert run(main()) == 2
+
+
+def test_fractions_of_a_vcpu_add_up() -> None:
+    async def main() -> float:
+        room = Room(Capacity(1, 8 * GIB), prefetch=0)
+        await asyncio.gather(*(stay(room, Shape(0.1, 1), 10) for _ in range(10)))
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 10
+
+
+def test_no_more_is_asked_for_than_fits() -> None:
+    async def main() -> list[int]:
+        room = Room(Capacity(4, 8 * GIB), prefetch=0)
+        seen = [room.wanted()]
+        room.expect(a_task())
+        seen.append(room.wanted())
+        async with room.hold(a_task(), SMALL):
+            seen.append(room.wanted())
+        return seen
+
+    assert run(main()) == [4, 3, 2]
+
+
+def test_long_tasks_are_never_hoarded() -> None:
+    async def main() -> int:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0.25)
+        await stay(room, SMALL, 5)
+        return room.wanted()
+
+    assert run(main()) == 2
+
+
+def test_short_tasks_are_taken_ahead_within_bounds() -> None:
+    async def main() -> int:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0.25)
+        await stay(room, SMALL, 0.001)
+        return room.wanted()
+
+    assert run(main()) == 2 + MOST_PREFETCHED
+
+
+def test_a_forgotten_task_makes_place_for_another() -> None:
+    room = Room(Capacity(1, GIB), prefetch=0)
+    task = a_task()
+    room.expect(task)
+    before = room.wanted()
+    room.forget(task)
+    assert (before, room.wanted()) == (0, 1)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.25, 0.5, 1.0, 2.0]), st.integers(1, 8), st.floats(0, 5)), max_size=30),
+    st.lists(st.integers(0, 29), max_size=5),
+)
+def test_the_machine_is_never_overbooked_and_always_empty_in_the_end(
+    tasks: Sequence[tuple[float, int, float]], given_up: Sequence[int]
+) -> None:
+    async def main() -> None:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0.25)
+        work = [asyncio.create_task(stay(room, Shape(v, m * GIB), s)) for v, m, s in tasks]
+        for index in given_up:
+            if index < len(work):
+                asyncio.get_running_loop().call_later(index / 7, work[index].cancel)
+        while not all(task.done() for task in work):
+            await asyncio.sleep(0.05)
+            assert room.free.vcpus > -1e-6
+            assert room.free.memory >= 0
+        assert room.free.vcpus == pytest.approx(2)
+        assert room.free.memory == 8 * GIB
+
+    run(main())

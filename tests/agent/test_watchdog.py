@@ -1,0 +1,59 @@
+"""Containers whose agent is frozen or dead are stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from runner.agent.watchdog import watch
+from tests.virtual_time import run
+
+
+def look(read: Callable[[float], tuple[str, str] | None], *, dead_at: float = float("inf")) -> tuple[list[float], float]:
+    """When it swept and when it ended, over at most an hour, if the pulse at each time is what `read` says."""
+    swept: list[float] = []
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+
+        async def sweep() -> int:
+            swept.append(loop.time())
+            return 1
+
+        try:
+            async with asyncio.timeout(3600):
+                await watch(
+                    lambda: read(loop.time()), sweep, lambda: loop.time() < dead_at, incarnation="a", patience=30
+                )
+        except TimeoutError:
+            pass
+        return loop.time()
+
+    ended = run(main())
+    return swept, ended
+
+
+def test_a_living_agent_is_left_alone() -> None:
+    swept, _ = look(lambda time: ("a", str(time)))
+    assert swept == []
+
+
+def test_an_agent_that_died_has_its_containers_stopped_after_the_lease() -> None:
+    swept, ended = look(lambda time: ("a", str(min(time, 100))), dead_at=100)
+    assert swept == [ended]
+    assert 130 <= ended <= 132
+
+
+def test_a_frozen_agent_is_watched_further_after_its_containers_were_stopped() -> None:
+    swept, _ = look(lambda time: ("a", "1") if time < 100 else ("a", str(time)) if time < 200 else ("a", "2"))
+    assert len(swept) > 3
+
+
+def test_an_agent_that_ended_well_needs_no_watchdog() -> None:
+    swept, ended = look(lambda time: ("a", str(time)) if time < 100 else None)
+    assert (swept, ended) == ([], 100)
+
+
+def test_the_watchdog_of_a_replaced_agent_leaves_the_new_ones_containers_alone() -> None:
+    swept, ended = look(lambda time: ("a", "1") if time < 20 else ("b", "1"))
+    assert (swept, ended) == ([], 20)
