@@ -1,0 +1,55 @@
+"""Who leads, what the leader tells the agents, and what the agents say of themselves."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from runner.codec import decode_report, encode_report
+from runner.model import HostReport
+from runner.ports import Supervision
+
+
+def lead(connection: sqlite3.Connection, *, holder: str, now: float, until: float) -> bool:
+    taken = connection.execute(
+        """
+        INSERT INTO leader (one, holder, until) VALUES (1, ?, ?)
+        ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, until = excluded.until
+        WHERE leader.holder = excluded.holder OR leader.until <= ?
+        """,
+        (holder, until, now),
+    )
+    return taken.rowcount == 1
+
+
+def resign(connection: sqlite3.Connection, *, holder: str) -> None:
+    connection.execute("UPDATE leader SET until = 0 WHERE holder = ?", (holder,))
+
+
+def publish(connection: sqlite3.Connection, *, holder: str, demand: int, now: float) -> None:
+    connection.execute(
+        "UPDATE leader SET demand = ? WHERE holder = ? AND until > ? AND demand <> ?",
+        (demand, holder, now, demand),
+    )
+
+
+def supervision(connection: sqlite3.Connection, *, now: float) -> Supervision:
+    row = connection.execute("SELECT until > ?, demand FROM leader", (now,)).fetchone()
+    return Supervision(led=bool(row[0]), demand=row[1]) if row else Supervision(led=False, demand=0)
+
+
+def report(connection: sqlite3.Connection, *, report: HostReport) -> None:
+    if report.state == "retired":
+        connection.execute(
+            "DELETE FROM hosts WHERE host = ? AND incarnation = ?", (report.host, report.incarnation)
+        )
+        return
+    connection.execute(
+        "INSERT OR REPLACE INTO hosts (host, incarnation, seen_at, body) VALUES (?, ?, ?, ?)",
+        (report.host, report.incarnation, report.seen_at, encode_report(report)),
+    )
+
+
+def hosts(connection: sqlite3.Connection) -> Sequence[HostReport]:
+    rows = connection.execute("SELECT body FROM hosts ORDER BY seen_at DESC, host").fetchall()
+    return [decode_report(body) for (body,) in rows]
