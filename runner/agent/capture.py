@@ -74,29 +74,30 @@ class Redactor:
         worth = {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}
         self._secrets = sorted((secret.encode("utf-8", "surrogateescape") for secret in worth), key=len)[::-1]
         self._pattern = re.compile(b"|".join(map(re.escape, self._secrets)))
-        self._held = b""
+        self.held = b""
 
     def feed(self, data: bytes) -> bytes:
         """What of it all can be passed on."""
         if not self._secrets:
             return data
-        text = self._held + data
+        text = self.held + data
         passed = bytearray()
         at = 0
-        while True:
-            undecided = self._undecided(text, at)
-            match = self._pattern.search(text, at)
-            if match is None or match.start() >= undecided:
+        undecided = self._undecided(text, at)
+        for match in self._pattern.finditer(text):
+            if match.start() >= undecided:
                 break
             passed += text[at : match.start()] + MASK
             at = match.end()
-        self._held = text[undecided:]
+            if at > undecided:
+                undecided = self._undecided(text, at)
+        self.held = text[undecided:]
         passed += text[at:undecided]
         return bytes(passed)
 
     def flush(self) -> bytes:
         """What was held back: no more will come."""
-        held, self._held = self._held, b""
+        held, self.held = self.held, b""
         return self._pattern.sub(MASK, held) if self._secrets else held
 
     def _undecided(self, text: bytes, at: int) -> int:

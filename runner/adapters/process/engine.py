@@ -1,0 +1,144 @@
+"""Tasks as plain processes of this machine: no images, no isolation, no root, and very little time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from runner.adapters.process.container import ProcessContainer
+from runner.adapters.process.environment import inherited, task_environment
+from runner.adapters.process.leader import Leader
+from runner.adapters.process.orphans import kill_marked
+from runner.adapters.process.pipe import Pipe
+from runner.adapters.process.reaper import reaper
+from runner.adapters.process.scratch import Scratch, path_part, remove_tree
+from runner.adapters.process.spawn import spawn
+from runner.adapters.process.workspace import Companion, Workspace
+from runner.errors import StartError
+from runner.model import Job, Mount, Sidecar
+from runner.ports import Clock, Container, ContainerSpec, Output
+
+
+class ProcessEngine:
+    """Implements `runner.ports.Engine` without containers. What differs from one with them:
+
+    - `image`, `vcpus` and `pids` have no effect; memory is sampled each half second (`limits`);
+    - a task sees this machine's files and network, and a few of the agent's environment variables
+      (`environment.INHERITED`); a mount must be at its own path, and is as writable as it is anyway;
+    - daemons that leave their process group end with their task on Linux; elsewhere only those that a memory
+      sample saw do;
+    - output of sidecars is thrown away;
+    - `recover` adopts nothing: the exit status of another process's child cannot be learned.
+    """
+
+    name = "process"
+
+    def __init__(self, host: str, state: Path, now: Clock, environ: Mapping[str, str] | None = None) -> None:
+        self._host = host
+        self._state = state.absolute()
+        self._now = now
+        self._passed = inherited(os.environ if environ is None else environ)
+        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._scratch = Scratch(self._root(host))
+        self._containers: dict[str, ProcessContainer] = {}
+
+    async def prepare(self, job: Job, concurrency: int) -> None:
+        """Nothing to make ready."""
+
+    async def start(self, spec: ContainerSpec, output: Output) -> Container:
+        for mount in spec.mounts:
+            check_mount(mount)
+        earlier = self._containers.get(spec.name)
+        if earlier is not None:
+            await earlier.remove()
+        workspace = Workspace(self._scratch)
+        try:
+            for sidecar in spec.sidecars:
+                workspace.companions += [self._accompany(sidecar, workspace.directory)]
+            container = self._run(spec, output, workspace)
+        except BaseException:
+            await workspace.clear()
+            raise
+        self._containers[spec.name] = container
+        return container
+
+    def _run(self, spec: ContainerSpec, output: Output, workspace: Workspace) -> ProcessContainer:
+        env = task_environment(self._passed, spec.env, self._host, workspace.directory)
+        pipe = Pipe(output)
+        try:
+            leader = self._spawn(spec.command, env, workspace.directory, pipe.writer, spec.memory)
+        except BaseException:
+            pipe.close()
+            raise
+        finally:
+            os.close(pipe.writer)
+        pipe.listen()
+        return ProcessContainer(spec, leader, pipe, workspace, self._now, self._forget)
+
+    def _accompany(self, sidecar: Sidecar, directory: str) -> Companion:
+        env = task_environment(self._passed, sidecar.env, self._host, directory)
+        try:
+            return Companion(self._spawn(sidecar.command, env, directory, self._null, sidecar.memory))
+        except StartError as error:
+            msg = f"sidecar {sidecar.name!r}: {error}"
+            raise StartError(msg) from error
+
+    def _spawn(
+        self, command: Sequence[str], env: Mapping[str, str], directory: str, output: int, memory: int
+    ) -> Leader:
+        watcher = reaper()
+        pid = spawn(command, env, directory, self._null, output)
+        leader = Leader(pid, directory, memory, asyncio.get_running_loop().time())
+        watcher.watch(leader)
+        return leader
+
+    def _root(self, host: str) -> str:
+        return f"{self._state}/scratch/{path_part(host)}"
+
+    def _forget(self, container: ProcessContainer) -> None:
+        if self._containers.get(container.name) is container:
+            del self._containers[container.name]
+
+    async def recover(
+        self,
+        host: str,
+        output: Callable[[Mapping[str, str]], Output | None],  # noqa: ARG002 nothing is adopted
+    ) -> Sequence[Container]:
+        await self.sweep(host)
+        return []
+
+    async def sweep(self, host: str) -> int:
+        root = self._root(host)
+        found = await kill_marked(host, root)
+        if host == self._host:
+            found.update(container.directory for container in self._containers.values())
+            await self._remove_all()
+        await asyncio.to_thread(remove_tree, root)
+        return len(found)
+
+    async def check(self) -> str:
+        return ""
+
+    async def close(self) -> None:
+        """Remove what still runs."""
+        await self._remove_all()
+        os.close(self._null)
+
+    async def _remove_all(self) -> None:
+        await asyncio.gather(*(container.remove() for container in self._containers.values()))
+        self._scratch.drop_clean()
+
+
+def check_mount(mount: Mount) -> None:
+    """Without a mount namespace a path can only be where it is. Raises StartError."""
+    if mount.source != mount.target:
+        msg = (
+            f"cannot mount {mount.source!r} at {mount.target!r}: the process engine has no mounts; "
+            "give the same path twice, or use an engine with containers"
+        )
+        raise StartError(msg)
+    if not os.path.exists(mount.source):
+        msg = f"cannot mount {mount.source!r}: no such file or directory"
+        raise StartError(msg)

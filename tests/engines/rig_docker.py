@@ -1,0 +1,99 @@
+"""The Docker engine under the engine contract."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from runner.adapters.docker import recovery
+from runner.adapters.docker.engine import DockerEngine
+from runner.adapters.docker.site import Site
+from runner.adapters.docker.spec import HOST
+from runner.model import Array, Job
+from runner.ports import ContainerSpec, Engine
+from tests.engines.rigs import Ability
+from tests.images import busybox_image
+
+_numbers = itertools.count()
+_run = secrets.token_hex(4)
+
+
+class DockerRig:
+    name = "docker"
+    abilities = frozenset(Ability)
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._engines: list[DockerEngine] = []
+        self._hosts: set[str] = set()
+        self.image: str | None = None
+
+    async def engine(self, host: str) -> Engine:
+        return await self.docker(host)
+
+    async def docker(self, host: str, **changes: Any) -> DockerEngine:
+        engine = DockerEngine(host, 2, self._home / "docker", None, time.time, **changes)
+        self._engines.append(engine)
+        self._hosts.add(host)
+        site = await engine.connected()
+        self.image = self.image or await busybox_image(site.api)
+        return engine
+
+    async def crash(self, engine: Engine) -> None:
+        """Its connections close, as the kernel would do; containers live on and nobody hears of their end."""
+        assert isinstance(engine, DockerEngine)
+        self._engines.remove(engine)
+        site = await engine.connected()
+        await site.background.cancel()
+        await site.remover.background.cancel()
+        await site.api.client.close()
+
+    def job(self, job_id: str) -> Job:
+        return Job(id=job_id, name=job_id, command=("true",), array=Array.of_size(1), image=self.image)
+
+    def spec(self, host: str, command: Sequence[str], **changes: Any) -> ContainerSpec:
+        fields: dict[str, Any] = {
+            "name": f"test-{_run}-{next(_numbers)}",
+            "host": host,
+            "job_id": "job",
+            "image": self.image,
+            "command": tuple(command),
+            "env": {},
+            "vcpus": 1.0,
+            "memory": 128 * 1024**2,
+            "pids": 100,
+            "grace": 5.0,
+        }
+        return ContainerSpec(**{**fields, **changes})
+
+    async def leftovers(self, host: str) -> Sequence[str]:
+        site = await self._site()
+        found = await recovery.find(site.api, host)
+        volumes = await site.api.client.call("GET", "volumes")
+        labelled = [each["Name"] for each in volumes["Volumes"] or [] if (each["Labels"] or {}).get(HOST) == host]
+        names = [each["Names"][0] for each in (*found.tasks, *found.sidecars)]
+        metadata = self._home / "docker" / "metadata"
+        files = [file.name for file in metadata.iterdir()] if metadata.is_dir() else []
+        return [*names, *labelled, *files]
+
+    async def everything(self, host: str) -> Sequence[str]:
+        found = await recovery.find((await self._site()).api, host)
+        return [*await self.leftovers(host), *(each["Names"][0] for each in found.sandboxes)]
+
+    async def _site(self) -> Site:
+        return await self._engines[0].connected()
+
+    async def close(self) -> None:
+        cleaner = await self.docker("cleaner")
+        for engine in self._engines:
+            if engine is not cleaner:
+                await engine.close()
+        for host in self._hosts:
+            with suppress(Exception):
+                await cleaner.sweep(host)
+        await cleaner.close()
