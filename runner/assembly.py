@@ -117,7 +117,7 @@ def _report(
 
 def _start_watchdog(settings: Settings, host: str, incarnation: str) -> None:
     """In a session of its own: what stops or kills the agent's group must not reach it."""
-    command = [sys.executable, "-m", "runner.cli.agent", "--host", host, "--guard", incarnation]
+    command = [sys.executable, "-m", "runner.cli.agent", "--host", host, "--guard", incarnation, str(os.getpid())]
     environment = {**os.environ, "RUNNER_HOME": str(settings.home), "RUNNER_ENGINE": settings.engine}
     subprocess.Popen(
         command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment, close_fds=True

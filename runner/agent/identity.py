@@ -5,10 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 from types import TracebackType
 
 from runner.errors import Unavailable
+
+TRIES = 20
+PAUSE = 0.025
 
 
 class HostLock:
@@ -21,14 +25,14 @@ class HostLock:
     def __enter__(self) -> HostLock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            message = f"another agent is this host already ({self._path} is locked)"
-            raise Unavailable(message) from None
-        self._descriptor = descriptor
-        return self
+        for _ in range(TRIES):
+            if _try_lock(descriptor):
+                self._descriptor = descriptor
+                return self
+            time.sleep(PAUSE)  # whoever only asks `is_held` has the lock for a moment, too
+        os.close(descriptor)
+        message = f"another agent is this host already ({self._path} is locked)"
+        raise Unavailable(message)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -45,12 +49,17 @@ def is_held(state: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return not _try_lock(descriptor)
     finally:
         os.close(descriptor)
-    return False
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def new_incarnation() -> str:

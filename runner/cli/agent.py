@@ -32,16 +32,16 @@ from runner.wiring import host_state, open_engines
     "--local", is_flag=True, help="End when idle, or when no controller supervises (as `submit` starts it)."
 )
 @click.option(
-    "--guard", "guarded", metavar="INCARNATION", hidden=True, help="Watch over the agent of this host."
+    "--guard", "guarded", type=(str, int), hidden=True, help="Watch over the agent INCARNATION, process PID."
 )
 @click.version_option(package_name="shard-runner")
-def main(config: Path | None, host: str | None, local: bool, guarded: str | None) -> None:
+def main(config: Path | None, host: str | None, local: bool, guarded: tuple[str, int] | None) -> None:
     configure_log()
     try:
         settings = load_settings(config, os.environ, Path.cwd())
         name = host or socket.gethostname()
         if guarded:
-            asyncio.run(_guard(settings, name, guarded))
+            asyncio.run(_guard(settings, name, *guarded))
         else:
             asyncio.run(run_agent(settings, name, local=local))
     except RunnerError as error:
@@ -49,8 +49,7 @@ def main(config: Path | None, host: str | None, local: bool, guarded: str | None
         sys.exit(error.exit_code)
 
 
-async def _guard(settings: Settings, host: str, incarnation: str) -> None:
-    parent = os.getppid()
+async def _guard(settings: Settings, host: str, incarnation: str, agent: int) -> None:
     # The agent is told to stop by the same signals; its watchdog ends when it has.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -67,7 +66,7 @@ async def _guard(settings: Settings, host: str, incarnation: str) -> None:
     await watchdog.watch(
         lambda: read(pulse),
         sweep,
-        lambda: os.getppid() == parent,
+        lambda: os.getppid() == agent,  # an orphan's parent is another
         incarnation=incarnation,
         patience=settings.agent.lease,
     )

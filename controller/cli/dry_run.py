@@ -1,0 +1,75 @@
+"""`submit --dry-run`: prints what would run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import click
+import yaml
+
+from controller.cli.output import Format, line, print_json
+from controller.draft import JobDraft
+from controller.dry_run import Shard, job_keys, shards
+from controller.reproduce import HERE, Again, again, docker_line, process_line
+from controller.wiring import process_environment
+from runner.model import Job, Status, TaskId, TaskRecord
+from runner.settings import Settings
+
+# There is no id before there is a job.
+ID = "JOBID"
+
+
+async def print_dry_run(settings: Settings, draft: JobDraft, output: Format) -> None:
+    found = await shards(draft)
+    if output is Format.JSON:
+        print_json(_object(settings, draft, found))
+    elif output is Format.TABLE:
+        _print_text(settings, draft, found)
+
+
+def _object(settings: Settings, draft: JobDraft, found: list[Shard]) -> dict[str, object]:
+    first = _first_attempt(settings, draft.job, found[0])
+    return {
+        "job": job_keys(draft.job),
+        "size": draft.job.array.size,
+        "tasks": [{"index": shard.index, "item": shard.item} for shard in found],
+        "environment": dict(first.environment),
+        "command_line": _command_line(first),
+    }
+
+
+def _print_text(settings: Settings, draft: JobDraft, found: list[Shard]) -> None:
+    _heading("The job, with every key:")
+    for text in yaml.safe_dump(job_keys(draft.job), sort_keys=False, allow_unicode=True).splitlines():
+        line(f"  {text}")
+    size = draft.job.array.size
+    _heading(f"{size} task{'' if size == 1 else 's'}:")
+    for shard in found:
+        line(f"  {shard.index}" + ("" if shard.item is None else f"  {shard.item}"))
+    if size > len(found):
+        line(f"  (and {size - len(found)} between them)")
+    first = _first_attempt(settings, draft.job, found[0])
+    _heading(f"What task {found[0].index} finds in its environment, beside what its image or machine brings:")
+    for name, value in first.environment.items():
+        line(f"  {name}={value}")
+    for name in first.secrets:
+        line(f"  {name} (a secret, read when it starts)")
+    _heading("The same by hand:")
+    line(f"  {_command_line(first)}")
+    click.echo("Nothing was written.", err=True)
+
+
+def _heading(text: str) -> None:
+    click.secho(text, bold=True)
+
+
+def _first_attempt(settings: Settings, job: Job, shard: Shard) -> Again:
+    task = TaskRecord(TaskId(ID, shard.index), Status.RUNNABLE)
+    return again(replace(job, id=ID), task, (), shard.item, in_containers=settings.engine != "process")
+
+
+def _command_line(first: Again) -> str:
+    if first.image is None:
+        return process_line(first, process_environment(first.environment, HERE))
+    return docker_line(first, cpus=float(os.cpu_count() or 1))

@@ -1,0 +1,162 @@
+"""One attempt at a task again: the same image, command, environment and limits, as a command to run by hand. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from runner.environment import task_environment
+from runner.errors import NotFound
+from runner.model import Attempt, AttemptRecord, Charge, Job, Mount, Outcome, TaskRecord
+from runner.retry import decide
+
+# Where the Docker engine's containers have them.
+SCRATCH = "/scratch"
+METADATA_DIRECTORY = "/runner"
+METADATA = "/runner/metadata"
+
+SHELL = "/bin/sh"
+HERE = "\0"  # no variable's value can hold it otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """All that the attempt was given. Secrets are known by name only; `image` None: it ran as a process."""
+
+    job: Job
+    attempt: Attempt
+    image: str | None
+    environment: Mapping[str, str] = field(repr=False)
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> list[str]:
+        return [secret.name for secret in self.job.secrets]
+
+
+def again(
+    job: Job,
+    task: TaskRecord,
+    attempts: Sequence[AttemptRecord],
+    item: str | None,
+    *,
+    number: int | None = None,
+    in_containers: bool = True,
+) -> Again:
+    """The attempt of that number, or the latest; a first one if none began yet. Raises NotFound.
+
+    `in_containers`: what has an image runs in it, as far as the record does not say otherwise.
+    """
+    number = number or task.attempt or 1
+    if number > max(task.attempt, 1):
+        message = f"{task.task} has had {task.attempt} attempts; there is no attempt {number}"
+        raise NotFound(message)
+    ended = next((one for one in attempts if one.number == number), None)
+    attempt = replayed(job, task, attempts, number)
+    image, remarks = _image(job, ended.outcome if ended else None, in_containers=in_containers)
+    if job.sidecars:
+        remarks = (*remarks, f"its {len(job.sidecars)} sidecars are not started")
+    return Again(job, attempt, image, task_environment(job, attempt, item), remarks)
+
+
+def _image(job: Job, outcome: Outcome | None, *, in_containers: bool) -> tuple[str | None, tuple[str, ...]]:
+    if outcome is not None and outcome.image_digest:
+        return outcome.image_digest, ()
+    if job.image is None or not in_containers:
+        return None, ()
+    return job.image, (f"which {job.image} it was is not recorded: the one that bears the name now is used",)
+
+
+def replayed(job: Job, task: TaskRecord, attempts: Sequence[AttemptRecord], number: int) -> Attempt:
+    """What the attempt was told and allowed, which follows from how those before it in its round ended."""
+    ended = next((one for one in attempts if one.number == number), None)
+    round_ = ended.round if ended else task.round
+    attempt = Attempt(task.task, number, 1, task.owner or "", job.limits.memory)
+    for before in attempts:
+        if before.round == round_ and before.number < number:
+            attempt = _next(job, attempt, before)
+    return attempt
+
+
+def _next(job: Job, attempt: Attempt, before: AttemptRecord) -> Attempt:
+    verdict = decide(job, attempt, before.outcome, 0.0)
+    return replace(
+        attempt,
+        tries=attempt.tries + 1,
+        memory=verdict.memory or attempt.memory,
+        user_failures=attempt.user_failures + (verdict.charge is Charge.USER),
+        infra_failures=attempt.infra_failures + (verdict.charge is Charge.INFRA),
+    )
+
+
+def docker_command(
+    this: Again, *, cpus: float, host: str | None = None, terminal: bool = False, shell: bool = False
+) -> list[str]:
+    """The `docker` command line. Secrets pass through its own environment, so that no argument holds one.
+
+    `cpus`: how many the machine has; the engine refuses to give more.
+    """
+    environment = {**this.environment, "RUNNER_SCRATCH": SCRATCH, "RUNNER_METADATA": METADATA}
+    limits = this.job.limits
+    command = ["docker", *(["--host", host] if host else []), "run", "--rm", "--init"]
+    command += ["--interactive", "--tty"] if terminal else []
+    command += ["--security-opt", "no-new-privileges"]
+    command += ["--memory", str(this.attempt.memory), "--memory-swap", str(this.attempt.memory)]
+    command += ["--cpus", f"{min(limits.vcpus, cpus):g}", "--pids-limit", str(limits.pids)]
+    command += ["--mount", f"type=volume,target={SCRATCH}", "--tmpfs", METADATA_DIRECTORY]
+    for mount in this.job.mounts:
+        command += ["--mount", mount_option(mount)]
+    for name, value in environment.items():
+        command += ["--env", f"{name}={value}"]
+    for name in this.secrets:
+        command += ["--env", name]
+    image = this.image or ""
+    return [*command, "--entrypoint", SHELL, image] if shell else [*command, image, *this.job.command]
+
+
+def mount_option(mount: Mount) -> str:
+    """The option is a line of CSV: a field with a comma or a quote is quoted."""
+    fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
+    fields += [] if mount.writable else ["readonly"]
+    return ",".join(
+        f'"{text.replace(chr(34), chr(34) * 2)}"' if set(text) & set(',"\n') else text for text in fields
+    )
+
+
+def docker_line(this: Again, *, cpus: float, host: str | None = None, shell: bool = False) -> str:
+    """To paste into a shell in whose environment the secrets are."""
+    return quoted(docker_command(this, cpus=cpus, host=host, terminal=shell, shell=shell))
+
+
+def process_line(this: Again, environment: Mapping[str, str], *, shell: bool = False) -> str:
+    """The same for a task that ran as a process of its machine, in a new directory.
+
+    `environment` is all of it; values that begin with HERE begin with that directory's path.
+    """
+    assignments = [_assignment(name, value) for name, value in environment.items()]
+    assignments += [f'{name}="${name}"' for name in this.secrets]
+    command = [SHELL] if shell else list(this.job.command)
+    return f'cd "$(mktemp -d)" && env -i {" ".join(assignments)} {quoted(command)}'
+
+
+def _assignment(name: str, value: str) -> str:
+    if value.startswith(HERE):
+        return f'{name}="$PWD"{value.removeprefix(HERE)}'
+    return quoted([f"{name}={value}"])
+
+
+def quoted(words: Sequence[str]) -> str:
+    """For a shell, on one line, and harmless on a terminal: what cannot be shown stands as an escape."""
+    return " ".join(shlex.quote(word) if word.isprintable() else _escaped(word) for word in words)
+
+
+def _escaped(word: str) -> str:
+    special = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    return "$'" + "".join(special.get(char) or _readable(char) for char in word) + "'"
+
+
+def _readable(char: str) -> str:
+    if char.isprintable():
+        return char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))

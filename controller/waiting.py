@@ -1,0 +1,101 @@
+"""Waits for jobs to end, and supervises meanwhile unless somebody else does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from controller.ports import Records
+from controller.wiring import Parts
+from runner.errors import NotFound
+from runner.model import JobRecord
+
+POLL = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one look saw: the jobs waited for, the unfinished jobs that they wait for, and what ails the fleet."""
+
+    jobs: Sequence[JobRecord]
+    parents: Sequence[JobRecord] = ()
+    trouble: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return all(record.status.terminal for record in self.jobs)
+
+
+@asynccontextmanager
+async def supervising(parts: Parts) -> AsyncIterator[asyncio.Task[None]]:
+    """Lead, or stand by for when nobody does. Agents that were started go on by themselves until they are idle."""
+    supervisor = parts.supervisor()
+    running = asyncio.create_task(supervisor.run())
+    try:
+        yield running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await supervisor.resign()
+
+
+async def until_ended(
+    parts: Parts, job_ids: Sequence[str], show: Callable[[View], None] = lambda _: None
+) -> Sequence[JobRecord]:
+    """The jobs' records once all have ended. `show` is called with every look at them, several times a second."""
+    watch = Watch(parts.records, job_ids)
+    view = await watch.look()
+    show(view)
+    if view.ended:
+        return view.jobs
+    async with supervising(parts) as running:
+        while True:
+            await asyncio.wait((running,), timeout=POLL)
+            if running.done():
+                running.result()  # raises what no supervisor goes on after
+            view = await watch.look(parts.fleet.trouble)
+            show(view)
+            if view.ended:
+                return view.jobs
+
+
+class Watch:
+    """Looks at jobs again and again; those that have ended are not read anew."""
+
+    def __init__(self, records: Records, job_ids: Iterable[str]) -> None:
+        self._records = records
+        self._ids = list(job_ids)
+        self._ended: dict[str, JobRecord] = {}
+
+    async def look(self, trouble: str = "") -> View:
+        jobs = [await self._read(job_id) for job_id in self._ids]
+        return View(jobs, await self._unfinished_parents(jobs), trouble)
+
+    async def _unfinished_parents(self, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
+        """Of all generations, the nearest last."""
+        found: dict[str, JobRecord] = {}
+        waiting = list(jobs)
+        while waiting:
+            record = waiting.pop()
+            if record.status.terminal:
+                continue
+            for parent_id in record.job.after:
+                parent = await self._read(parent_id)
+                if parent_id not in self._ids and parent_id not in found and not parent.status.terminal:
+                    found[parent_id] = parent
+                    waiting.append(parent)
+        return list(reversed(found.values()))
+
+    async def _read(self, job_id: str) -> JobRecord:
+        known = self._ended.get(job_id)
+        if known is not None:
+            return known
+        record = await self._records.job(job_id)
+        if record is None:
+            message = f"no such job: {job_id}"
+            raise NotFound(message)
+        if record.status.terminal:
+            self._ended[job_id] = record
+        return record

@@ -1,0 +1,217 @@
+"""One attempt in its container, from its start to its removal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+
+from runner.adapters.docker.api import KILL, Details
+from runner.adapters.docker.client import ApiError, NoAnswerError
+from runner.adapters.docker.ending import exit_code, exit_of, is_running, signal_of
+from runner.adapters.docker.output import pump
+from runner.adapters.docker.sandbox import Sandbox
+from runner.adapters.docker.site import Site
+from runner.adapters.docker.usage import Meter
+from runner.errors import EngineUnavailable
+from runner.ports import Exit, Output
+
+log = structlog.get_logger()
+
+# What a container wrote comes within milliseconds of its end, or not at all.
+DRAIN = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The pieces of an attempt. `stream` brings its output from the start; None: it is read from the
+    engine's log.
+    """
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    started_at: float
+    meter: Meter
+    grace: float = 0.0
+    sandbox: Sandbox | None = None
+    sidecars: tuple[str, ...] = ()
+    stream: aiohttp.ClientResponse | None = None
+    ended_unseen: bool = False
+
+
+class DockerContainer:
+    def __init__(self, site: Site, made: Made, output: Output) -> None:
+        self._site = site
+        self._made = made
+        self._output = output
+        self._stopping = False
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._feed: asyncio.Task[bool] | None = None
+        self._removal: asyncio.Task[None] | None = None
+        site.signals.add(made.id)
+        site.live.update(self.parts)
+        self._life = site.background.spawn(self._live())
+
+    @property
+    def name(self) -> str:
+        return self._made.name
+
+    @property
+    def parts(self) -> set[str]:
+        """Ids of all containers that are this attempt's."""
+        return {self._made.id, *self._made.sidecars}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self._made.labels
+
+    @property
+    def started_at(self) -> float:
+        return self._made.started_at
+
+    async def wait(self) -> Exit:
+        return await asyncio.shield(self._life)
+
+    async def stop(self, grace: float) -> None:
+        """Raises EngineUnavailable if the engine cannot say that it has ended."""
+        self._stopping = True
+        api = self._site.api
+        for signal, patience in (("SIGTERM", grace), ("SIGKILL", KILL)):
+            try:
+                await api.unpause(self._made.id)
+                await api.kill(self._made.id, signal)
+            except (ApiError, NoAnswerError) as error:
+                log.warning("cannot signal the container", name=self.name, signal=signal, error=str(error))
+            if await self._over_within(patience):
+                return
+        self._site.remover.later(self._made.id)
+        if not await self._over_within(KILL):
+            message = f"the engine does not say whether {self.name} has ended"
+            raise EngineUnavailable(message)
+
+    async def metadata(self) -> bytes:
+        return self._site.metadata(self.name).read()
+
+    async def remove(self) -> None:
+        if self._removal is None:
+            self._removal = self._site.remover.background.spawn(self._remove())
+        await asyncio.shield(self._removal)
+
+    async def _over_within(self, seconds: float) -> bool:
+        await asyncio.wait((self._over, self._life), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return self._over.done()
+
+    async def _live(self) -> Exit:
+        watching = self._site.background.spawn(self._made.meter.watch(self._made.id))
+        try:
+            await self._listen(0.0)
+            details, lost = await self._until_ended()
+        finally:
+            watching.cancel()
+        self._over.set_result(None)
+        warning = await self._drain()
+        await asyncio.gather(*(self._stop_sidecar(sidecar) for sidecar in self._made.sidecars))
+        if not self._made.sidecars:
+            self._leave_sandbox()
+        measured = self._made.meter.read()
+        if details is None:
+            return Exit(
+                None, self.started_at, self._site.now(), vanished=True, warning=lost, usage=measured.usage
+            )
+        return exit_of(details, measured, await self._site.images.reference(details["Image"]), warning)
+
+    async def _until_ended(self) -> tuple[Details | None, str]:
+        """What the engine says of its end; or nothing, and why that cannot be told."""
+        while True:
+            try:
+                await self._site.api.wait(self._made.id)
+                details = await self._site.api.inspect(self._made.id)
+            except (ApiError, NoAnswerError) as error:
+                if isinstance(error, ApiError) and error.status == 404:
+                    return None, "somebody removed the container"
+                broken_at = self._site.now()
+                found = await self._find_again()
+                if found is None or not is_running(found):
+                    return (found if self._stopping else None), f"it ended while the engine was away: {error}"
+                await self._listen(broken_at)
+                continue
+            if not is_running(details):
+                return await self._believed(details)
+            await asyncio.sleep(FIRST_PAUSE)
+
+    async def _believed(self, details: Details) -> tuple[Details | None, str]:
+        """An end we did not ask for may be the program's own or somebody's doing, but not the engine's
+        leaving.
+        """
+        if self._stopping or details["State"]["OOMKilled"]:
+            return details, ""
+        ended_by_signal = signal_of(exit_code(details)) is not None
+        if self._made.ended_unseen and ended_by_signal:
+            return None, "it was ended by a signal while nobody watched"
+        suspect = ended_by_signal or self._site.signals.signalled(self._made.id)
+        if suspect and await self._site.signals.engine_is_leaving():
+            return None, "the engine was stopped or restarted, and ended it"
+        return details, ""
+
+    async def _find_again(self) -> Details | None:
+        loop = asyncio.get_running_loop()
+        pause, end = FIRST_PAUSE, loop.time() + self._site.patience
+        while True:
+            try:
+                return await self._site.api.find(self._made.id)
+            except (ApiError, NoAnswerError) as error:
+                if loop.time() + pause > end:
+                    message = f"the engine did not answer for {self._site.patience:g} s: {error}"
+                    raise EngineUnavailable(message) from error
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    async def _listen(self, since: float) -> None:
+        """See that its output is delivered: from the stream attached at the start, else from the engine's
+        log.
+        """
+        if self._feed is not None and not self._feed.done():
+            return
+        stream = self._made.stream if self._feed is None else None
+        try:
+            stream = stream or await self._site.api.logs(self._made.id, since)
+        except (ApiError, NoAnswerError) as error:
+            log.warning("cannot read the output", name=self.name, error=str(error))
+            return
+        self._feed = self._site.background.spawn(pump(stream, self._output))
+
+    async def _drain(self) -> str:
+        if self._feed is None:
+            return "its output could not be read"
+        await asyncio.wait((self._feed,), timeout=DRAIN)
+        if self._feed.done():
+            return "" if self._feed.result() else "the end of its output may be missing"
+        self._feed.cancel()
+        return "the end of its output may be missing"
+
+    async def _stop_sidecar(self, sidecar: str) -> None:
+        try:
+            await self._site.api.stop(sidecar, self._made.grace)
+        except (ApiError, NoAnswerError) as error:
+            log.warning("cannot stop a sidecar", name=self.name, error=str(error))
+
+    async def _remove(self) -> None:
+        self._stopping = True
+        gone = await self._site.remover.remove(*self._made.sidecars, self._made.id)
+        self._made.meter.close()
+        self._site.metadata(self.name).remove()
+        self._site.signals.discard(self._made.id)
+        self._site.live.difference_update(self.parts)
+        if gone:
+            self._leave_sandbox()
+        elif self._made.sandbox is not None:
+            self._site.sandboxes.lost(self._made.sandbox)
+
+    def _leave_sandbox(self) -> None:
+        if self._made.sandbox is not None:
+            self._site.sandboxes.release(self._made.sandbox)

@@ -1,0 +1,153 @@
+"""A Docker engine as the agent's Engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from runner.adapters.docker import recovery, starter
+from runner.adapters.docker.address import find_address
+from runner.adapters.docker.api import Api
+from runner.adapters.docker.background import Background
+from runner.adapters.docker.client import ApiError, Client, NoAnswerError
+from runner.adapters.docker.executable import Executables
+from runner.adapters.docker.images import Images
+from runner.adapters.docker.removal import Remover
+from runner.adapters.docker.sandbox import PauseImage, Sandboxes
+from runner.adapters.docker.site import Site
+from runner.adapters.docker.usage import Meters
+from runner.adapters.docker.watch import SignalWatch
+from runner.errors import EngineUnavailable
+from runner.model import Job
+from runner.ports import Clock, Container, ContainerSpec, Output
+
+# How long an engine may be away, being restarted say, before what runs on it is given up.
+PATIENCE = 120.0
+CHECK = 5.0
+# How long close() lets removals go on.
+SETTLE = 10.0
+
+
+class DockerEngine:
+    """Starts containers for an agent named `host`, `slots` of them at once when it is busy.
+
+    `state` is a directory of the agent's own that the engine can mount files from. `docker_host` as in
+    DOCKER_HOST; None looks where the `docker` command would. Raises BadInput for an address that cannot be
+    used; connects when first needed.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        slots: int,
+        state: Path,
+        docker_host: str | None,
+        now: Clock,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._host = host
+        self._slots = slots
+        self._state = state.absolute()
+        self._now = now
+        self._patience = patience
+        self._client = Client(find_address(docker_host, os.environ, Path.home()))
+        self._background = Background()
+        self._connecting = asyncio.Lock()
+        self._site: Site | None = None
+
+    @property
+    def name(self) -> str:
+        return "docker"
+
+    async def prepare(self, job: Job, concurrency: int) -> None:
+        site = await self.connected()
+        site.sandboxes.expect(concurrency)
+        for name in (job.image, *(sidecar.image for sidecar in job.sidecars)):
+            if name is not None:
+                await site.images.ensure(name)
+
+    async def start(self, spec: ContainerSpec, output: Output) -> Container:
+        site = await self.connected()
+        return await starter.start(site, spec, output)
+
+    async def recover(
+        self, host: str, output: Callable[[Mapping[str, str]], Output | None]
+    ) -> Sequence[Container]:
+        site = await self.connected()
+        try:
+            return await recovery.recover(site, host, output)
+        except (ApiError, NoAnswerError) as error:
+            raise EngineUnavailable(self._explain(error)) from error
+
+    async def sweep(self, host: str) -> int:
+        site = await self.connected()
+        try:
+            return await recovery.sweep(site, host)
+        except (ApiError, NoAnswerError) as error:
+            raise EngineUnavailable(self._explain(error)) from error
+
+    async def check(self) -> str:
+        try:
+            await self._client.call("GET", "/_ping", seconds=CHECK)
+            await self.connected()
+        except (ApiError, NoAnswerError) as error:
+            return self._explain(error)
+        except EngineUnavailable as error:
+            return str(error)
+        return ""
+
+    async def close(self) -> None:
+        """Removes what was kept ready. What still runs goes on, for whoever recovers it."""
+        if self._site is not None:
+            await self._site.sandboxes.close()
+            await self._site.images.close()
+            await self._site.remover.close(SETTLE)
+        await self._background.cancel()
+        await self._client.close()
+
+    async def connected(self) -> Site:
+        """What containers work with, once the engine has answered. Raises EngineUnavailable."""
+        async with self._connecting:
+            if self._site is None:
+                try:
+                    self._site = await self._connect()
+                except (ApiError, NoAnswerError) as error:
+                    raise EngineUnavailable(self._explain(error)) from error
+                self._background.spawn(self._site.signals.run())
+            return self._site
+
+    async def _connect(self) -> Site:
+        api = Api(self._client)
+        info = await api.negotiate()
+        if info.get("OSType") != "linux":
+            message = (
+                f"Docker at {self._client.address.url} runs {info.get('OSType')} containers, not Linux ones"
+            )
+            raise EngineUnavailable(message)
+        images = Images(api, Path.home() / ".docker")
+        remover = Remover(api)
+        pause = PauseImage(images, str(info["Architecture"]))
+        return Site(
+            api=api,
+            images=images,
+            sandboxes=Sandboxes(api, pause, remover, self._background, self._host, self._slots),
+            executables=Executables(api),
+            remover=remover,
+            meters=Meters(api, self._host, info),
+            signals=SignalWatch(api, self._host),
+            background=self._background,
+            now=self._now,
+            state=self._state,
+            cpus=int(info["NCPU"]),
+            patience=self._patience,
+        )
+
+    def _explain(self, error: ApiError | NoAnswerError) -> str:
+        url = self._client.address.url
+        if "ermission denied" in str(error):
+            return (
+                f"no right to use Docker at {url}: add this user to the group `docker`, or use another engine"
+            )
+        return f"Docker at {url} does not answer: {error}"

@@ -1,0 +1,122 @@
+"""What an earlier agent on this host left on the engine: taken over, or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from runner.adapters.docker.api import Api, Details
+from runner.adapters.docker.container import DockerContainer, Made
+from runner.adapters.docker.ending import epoch, has_started, is_running
+from runner.adapters.docker.sandbox import Sandbox
+from runner.adapters.docker.site import Site
+from runner.adapters.docker.spec import (
+    HOST,
+    JOB,
+    ROLE,
+    SANDBOX_ROLE,
+    SIDECAR_ROLE,
+    TASK,
+    TASK_ROLE,
+    given_labels,
+)
+from runner.ports import Output
+
+JOINED = "container:"
+
+
+@dataclass
+class Found:
+    """A host's containers by role, as the engine lists them."""
+
+    tasks: list[Details] = field(default_factory=list)
+    sidecars: list[Details] = field(default_factory=list)
+    sandboxes: list[Details] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        """In the order to remove them: who shares a volume before its owner, who owns a network last."""
+        return [each["Id"] for each in (*self.sidecars, *self.tasks, *self.sandboxes)]
+
+
+async def find(api: Api, host: str) -> Found:
+    found = Found()
+    places = {
+        TASK_ROLE: found.tasks,
+        SIDECAR_ROLE: found.sidecars,
+        SANDBOX_ROLE: found.sandboxes,
+    }
+    for container in await api.containers({HOST: host}):
+        places.get(container["Labels"].get(ROLE, ""), found.tasks).append(container)
+    return found
+
+
+async def recover(
+    site: Site, host: str, output: Callable[[Mapping[str, str]], Output | None]
+) -> list[DockerContainer]:
+    """Adopt those of the host's tasks that `output` has a place for; remove all else that nobody here
+    holds.
+    """
+    found = await find(site.api, host)
+    unknown = [task for task in found.tasks if task["Id"] not in site.live]
+    offered = [await _adopt(site, task, found.sidecars, output) for task in unknown]
+    adopted = [container for container in offered if container is not None]
+    keep = site.live | site.sandboxes.known
+    await site.remover.remove(*(each for each in found.ids if each not in keep))
+    await site.api.prune_volumes({HOST: host})
+    site.meters.clean()
+    _clean_metadata(site, {task["Labels"].get(TASK, "") for task in found.tasks if task["Id"] in keep})
+    return adopted
+
+
+async def _adopt(
+    site: Site,
+    task: Details,
+    sidecars: Iterable[Details],
+    output: Callable[[Mapping[str, str]], Output | None],
+) -> DockerContainer | None:
+    labels = given_labels(task["Labels"])
+    details = await site.api.find(task["Id"])
+    if details is None or not has_started(details):
+        return None
+    place = output(labels)
+    if place is None:
+        return None
+    name = task["Labels"][TASK]
+    config = details["HostConfig"]
+    made = Made(
+        id=task["Id"],
+        name=name,
+        labels=labels,
+        started_at=epoch(details["State"]["StartedAt"]),
+        meter=site.meters.adopted(config.get("CgroupParent") or ""),
+        sandbox=_sandbox(site, config["NetworkMode"], task["Labels"].get(JOB, ""), is_running(details)),
+        sidecars=tuple(each["Id"] for each in sidecars if each["Labels"].get(TASK) == name),
+        ended_unseen=not is_running(details),
+    )
+    return DockerContainer(site, made, place)
+
+
+def _sandbox(site: Site, network: str, job_id: str, running: bool) -> Sandbox | None:
+    """The sandbox the task runs in; one that has ended needs none any more."""
+    if not running or not network.startswith(JOINED):
+        return None
+    sandbox = Sandbox(network.removeprefix(JOINED), job_id)
+    site.sandboxes.adopt(sandbox)
+    return sandbox
+
+
+def _clean_metadata(site: Site, names: Collection[str]) -> None:
+    directory = site.metadata("any").path.parent
+    if directory.is_dir():
+        for file in directory.iterdir():
+            if file.name not in names:
+                file.unlink(missing_ok=True)
+
+
+async def sweep(site: Site, host: str) -> int:
+    """Remove all of a host's containers. Returns how many tasks there were."""
+    found = await find(site.api, host)
+    await site.remover.remove(*found.ids)
+    await site.api.prune_volumes({HOST: host})
+    return len(found.tasks)

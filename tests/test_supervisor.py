@@ -1,0 +1,267 @@
+"""The supervisor's step, over SQLite in memory and a fleet that only counts. Virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from controller import submission
+from controller.model import FleetCapacity
+from controller.supervisor import Supervisor
+from runner.adapters.sqlite.database import Database
+from runner.adapters.sqlite.ledger import SqliteLedger
+from runner.adapters.sqlite.queue import SqliteQueue
+from runner.adapters.sqlite.records import SqliteRecords
+from runner.errors import Unavailable
+from runner.model import Array, Attempt, Job, JobRecord, Kind, Outcome, Status, Verdict
+from runner.settings import SupervisorSettings
+from tests.virtual_time import now, run
+
+
+@dataclass
+class CountingFleet:
+    running: int = 0
+    maximum: int = 3
+    asked: list[int] = field(default_factory=list)
+
+    async def capacity(self) -> FleetCapacity:
+        return FleetCapacity(self.running, self.maximum)
+
+    async def resize(self, desired: int) -> None:
+        self.asked.append(desired)
+        self.running = max(self.running, desired)
+
+
+class Desk:
+    def __init__(self, window: int = 100) -> None:
+        database = Database.memory()
+        self.window = window
+        self.queue = SqliteQueue(database, now, {"default": 0})
+        self.ledger = SqliteLedger(database, now, lease=30.0)
+        self.records = SqliteRecords(database, now)
+        self.fleet = CountingFleet()
+
+    def supervisor(self, holder: str = "one") -> Supervisor:
+        settings = SupervisorSettings(window=self.window)
+        return Supervisor(
+            self.records, self.queue, self.fleet, now, holder=holder, settings=settings, missing_after=60
+        )
+
+    async def submit(self, name: str, tasks: int = 1, **changes: object) -> JobRecord:
+        job = Job(name, name, ("x",), Array.of_size(tasks), created_at=now())
+        changed = replace(job, **changes)  # type: ignore[arg-type]
+        return (await submission.submit(self.records, self.queue, changed, self.window)).record
+
+    async def work(self, limit: int, kind: Kind = Kind.SUCCEEDED) -> int:
+        """Do up to `limit` tasks of what is on the queue; all of them end as `kind`."""
+        leases = await self.queue.receive(limit, wait=0, hide=30)
+        for lease in leases:
+            job = await self.ledger.job(lease.task.job_id)
+            assert job is not None
+            attempt = await self.ledger.begin(lease, job, "host#1")
+            if isinstance(attempt, Attempt):
+                status = Status.SUCCEEDED if kind is Kind.SUCCEEDED else Status.FAILED
+                await self.ledger.finish(attempt, Outcome(kind), Verdict(status))
+        await self.queue.complete(leases)
+        return len(leases)
+
+    async def status(self, job_id: str) -> Status:
+        record = await self.records.job(job_id)
+        assert record is not None
+        return record.status
+
+    async def waiting(self) -> int:
+        return (await self.queue.backlog())["default"].total
+
+
+def scene(play: Callable[[Desk], Awaitable[None]], window: int = 100) -> None:
+    async def main() -> None:
+        await play(Desk(window))
+
+    run(main())
+
+
+def test_a_submit_sends_its_first_window_and_the_supervisor_the_following() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a", tasks=250)
+        assert await desk.waiting() == 100
+        done = 0
+        while await desk.status("a") is not Status.SUCCEEDED:
+            done += await desk.work(10)
+            await desk.supervisor().step()
+        assert done == 250
+
+    scene(play)
+
+
+def test_the_queue_never_holds_more_than_a_window_of_a_job() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a", tasks=1000)
+        for _ in range(5):
+            await desk.supervisor().step()
+        assert await desk.waiting() == 100
+
+    scene(play)
+
+
+def test_no_more_than_max_parallel_are_sent_and_each_end_makes_place_for_one() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a", tasks=10, max_parallel=3)
+        assert await desk.waiting() == 3
+        await desk.work(1)
+        await desk.supervisor().step()
+        assert await desk.waiting() == 3
+
+    scene(play)
+
+
+def test_a_crash_between_sending_and_moving_the_cursor_loses_and_doubles_nothing() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a", tasks=150)
+        window = await desk.records.unsent("a", 50)
+        await desk.queue.send("default", [_task("a", index) for index in window.indices])  # and then it was killed
+        await desk.supervisor().step()
+        while await desk.work(10):
+            await desk.supervisor().step()
+        record = await desk.records.job("a")
+        assert record is not None
+        assert record.counts.succeeded == 150
+
+    scene(play)
+
+
+def test_a_child_starts_when_its_parent_has_succeeded() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a")
+        await desk.submit("b", after=("a",))
+        await desk.supervisor().step()
+        assert await desk.status("b") is Status.PENDING
+        await desk.work(10)
+        await desk.supervisor().step()
+        assert await desk.status("b") is Status.RUNNABLE
+        await desk.supervisor().step()
+        assert await desk.waiting() == 1
+
+    scene(play)
+
+
+def test_a_chain_behind_a_failure_ends_in_one_step_with_the_reasons() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a")
+        await desk.submit("b", after=("a",))
+        await desk.submit("c", tasks=5, after=("b",))
+        await desk.work(10, Kind.FAILED)
+        await desk.supervisor().step()
+        last = await desk.records.job("c")
+        assert last is not None
+        assert last.ending is not None
+        assert (last.status, last.counts.cancelled) == (Status.FAILED, 5)
+        assert last.ending.reason == "b (b) failed: a (a) failed: 1 of 1 tasks did"
+
+    scene(play)
+
+
+def test_a_retry_downstream_opens_what_ended_because_of_the_failure() -> None:
+    async def play(desk: Desk) -> None:
+        parent = await desk.submit("a")
+        await desk.submit("b", after=("a",))
+        await desk.work(10, Kind.FAILED)
+        await desk.supervisor().step()
+        parent = await desk.records.job("a") or parent
+        reopened = await submission.retry(desk.records, parent, now, downstream=True)
+        assert [(each.record.job.id, each.tasks) for each in reopened] == [("a", 1), ("b", 1)]
+        for _ in range(4):
+            await desk.supervisor().step()
+            await desk.work(10)
+        assert await desk.status("b") is Status.SUCCEEDED
+
+    scene(play)
+
+
+def test_only_one_of_two_supervisors_acts() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a")
+        first, second = desk.supervisor("one"), desk.supervisor("two")
+        assert [(await first.step()).leading, (await second.step()).leading] == [True, False]
+
+    scene(play)
+
+
+def test_another_supervisor_takes_over_when_the_leader_falls_silent() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.supervisor("one").step()
+        await asyncio.sleep(11)
+        assert (await desk.supervisor("two").step()).leading
+
+    scene(play)
+
+
+def test_one_that_resigns_makes_way_at_once() -> None:
+    async def play(desk: Desk) -> None:
+        first = desk.supervisor("one")
+        await first.step()
+        await first.resign()
+        assert (await desk.supervisor("two").step()).leading
+
+    scene(play)
+
+
+def test_machines_are_asked_for_only_while_there_is_something_to_do() -> None:
+    async def play(desk: Desk) -> None:
+        supervisor = desk.supervisor()
+        await supervisor.step()
+        await desk.submit("a", tasks=2)
+        await supervisor.step()
+        assert desk.fleet.asked == [0, 2]
+
+    scene(play)
+
+
+def test_the_agents_are_told_the_demand() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a", tasks=7)
+        await desk.submit("b", after=("a",))
+        await desk.supervisor().step()
+        supervision = await desk.ledger.supervision()
+        assert (supervision.led, supervision.demand) == (True, 7)
+
+    scene(play)
+
+
+def test_tasks_whose_messages_vanished_are_sent_again_once_the_queue_was_long_empty() -> None:
+    async def play(desk: Desk) -> None:
+        await desk.submit("a", tasks=3)
+        await desk.queue.complete(await desk.queue.receive(2, wait=0, hide=30))
+        await desk.work(1)
+        supervisor = desk.supervisor()
+        for _ in range(10):
+            await supervisor.step()
+            await asyncio.sleep(8)
+        assert await desk.work(10) == 2
+        assert await desk.status("a") is Status.SUCCEEDED
+
+    scene(play)
+
+
+def test_a_service_out_of_reach_is_tried_again_ever_later_and_never_in_a_hot_loop() -> None:
+    class Unreachable(CountingFleet):
+        async def capacity(self) -> FleetCapacity:
+            self.asked.append(0)
+            message = "out of reach"
+            raise Unavailable(message)
+
+    async def play(desk: Desk) -> None:
+        desk.fleet = Unreachable()
+        running = asyncio.create_task(desk.supervisor().run())
+        await asyncio.sleep(600)
+        running.cancel()
+        assert 5 < len(desk.fleet.asked) < 40
+
+    scene(play)
+
+
+def _task(job_id: str, index: int):  # type: ignore[no-untyped-def]
+    from runner.model import TaskId
+
+    return TaskId(job_id, index)
