@@ -169,8 +169,8 @@ class JobKeys(TypedDict, total=False):
 def submit(*, file: StrPath | None = None, config: StrPath | None = None, **keys: Unpack[JobKeys]) -> Job:
     """Submit a job and return at once; `Job.wait` then does the work where nobody else does.
 
-    The keys go before those of the job file `file`. A `command` that is one text is a shell's. `after` takes jobs
-    and selectors. `config` is the settings file.
+    The keys go before those of the job file `file`. A `command` that is one text is a shell's. `after` takes
+    jobs and selectors. `config` is the settings file.
     Raises BadInput, NotFound, Conflict, Unavailable.
     """
     settings = _settings(config)
@@ -187,7 +187,10 @@ def submit(*, file: StrPath | None = None, config: StrPath | None = None, **keys
 
 
 def job(selector: str, *, config: StrPath | None = None) -> Job:
-    """The job of that id, unique beginning of one, or name (its latest); or the `last`. Raises NotFound, BadInput."""
+    """The job of that id, unique beginning of one, or name (its latest); or the `last`.
+
+    Raises NotFound, BadInput.
+    """
     settings = _settings(config)
     return Job(settings, _run(settings, lambda parts: select_one(parts.records, selector)))
 

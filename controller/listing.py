@@ -1,4 +1,4 @@
-"""Lists a job's tasks, also those no attempt at which ever began and of which the ledger therefore has no record."""
+"""Lists a job's tasks, also those that never began, of which the ledger therefore has no record."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ async def list_tasks(
 ) -> AsyncIterator[TaskRecord]:
     """The job's tasks of an index greater than `after`, begun or not, those of `statuses` (all, if empty).
 
-    Holds one page at a time. Where no unbegun task can match, only those that do are read: the failed of the largest
-    job are found at once.
+    Holds one page at a time. Where no unbegun task can match, only those that do are read: the failed of the
+    largest job are found at once.
     """
     wanted = frozenset(statuses or Status)
     most = record.job.array.size if limit is None else limit
@@ -46,11 +46,13 @@ async def list_tasks(
         found = _begun(
             records, record, None if len(wanted) == len(Status) else wanted, after, min(most, PAGE)
         )
+    if most <= 0:
+        return
     async for task in found:
-        if most <= 0:
-            return
-        most -= 1
         yield task
+        most -= 1
+        if most == 0:
+            return
 
 
 def _some_unbegun_match(record: JobRecord, wanted: Collection[Status]) -> bool:

@@ -1,4 +1,4 @@
-"""Reads what tasks wrote: one task's output as it is, or a whole job's merged by line; once, or as it grows."""
+"""Reads what tasks wrote: one task's output as it is, or a whole job's, by line; once, or as it grows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Line:
 
 
 class Source:
-    """One attempt's output, read on from where it was read last. With `tail`, only so many last lines of the past."""
+    """One attempt's output, read on from where it was read last. `tail`: only so many lines of the past."""
 
     def __init__(self, logs: Logs, task: TaskId, attempt: int, tail: int | None) -> None:
         self._logs = logs
@@ -97,8 +97,10 @@ async def read_task(
     tail: int | None = None,
     follow: bool = False,
 ) -> AsyncIterator[tuple[int, bytes]]:
-    """A task's output with the attempt it is of: the one given, else the latest. `follow`: until the task has ended,
-    through all attempts to come."""
+    """A task's output with the attempt it is of: the one given, else the latest.
+
+    `follow`: until the task has ended, through all attempts to come.
+    """
     source: Source | None = None
     while True:
         # Read before the output: once the record says that it has ended, all of the output is there.
@@ -125,8 +127,10 @@ async def _no_more(records: Records, task: TaskId, record: TaskRecord | None, at
 
 
 class Merged:
-    """The output of all of a job's tasks, line by line. Tasks that ended are left behind; what is kept grows with
-    those that are open in between, not with the job."""
+    """The output of all of a job's tasks, line by line.
+
+    Tasks that ended are left behind: what is kept grows with those still open between them, not with the job.
+    """
 
     def __init__(self, records: Records, logs: Logs, record: JobRecord, tail: int | None) -> None:
         self._records = records

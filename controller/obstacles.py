@@ -25,8 +25,9 @@ class Reason:
 class Situation:
     """All that is known of a job, and of one of its tasks if `task` is given, at the time `now`.
 
-    `led`: somebody supervises. `ahead`: waiting tasks of jobs that are served earlier. `failures`: some of the job's
-    failed tasks. `only_engine`: the engine that runs everything, if one was set. `agent_logs`: where agents log.
+    `led`: somebody supervises. `ahead`: waiting tasks of jobs that are served earlier. `failures`: some of
+    the job's failed tasks. `only_engine`: the one that runs everything, if one was set. `agent_logs`: where
+    agents log.
     """
 
     job: JobRecord
@@ -108,9 +109,10 @@ def unserved(situation: Situation) -> Iterator[Reason]:
     vcpus, memory = situation.need
     if not any(host.vcpus >= vcpus and host.memory >= memory for host in live):
         largest = max(live, key=lambda host: (host.memory, host.vcpus))
+        most = _shape(largest.vcpus, largest.memory)
         yield Reason(
             "does_not_fit",
-            f"A task needs {_shape(vcpus, memory)}; the largest agent has {_shape(largest.vcpus, largest.memory)}.",
+            f"A task needs {_shape(vcpus, memory)}; the largest agent has {most}.",
         )
 
 
@@ -141,7 +143,7 @@ def no_room(situation: Situation) -> Iterator[Reason]:
         )
         yield Reason(
             "no_room",
-            f"There is no room: {running} tasks hold the agents, and a task needs {_shape(vcpus, memory)} ({free}).",
+            f"There is no room: {running} tasks hold it, and another needs {_shape(vcpus, memory)} ({free}).",
         )
 
 

@@ -1,4 +1,4 @@
-"""Where the supervisor's own log goes while it runs inside a command or a program: warnings to people, no more."""
+"""Where the supervisor's own log goes while it runs inside a command or a program: warnings, to people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt at a task again: the same image, command, environment and limits, as a command to run by hand. Pure."""
+"""One attempt at a task again: same image, command, environment and limits, as a command to run. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def again(
     attempt = replayed(job, task, attempts, number)
     image, remarks = _image(job, ended.outcome if ended else None, in_containers=in_containers)
     if job.sidecars:
-        remarks = (*remarks, f"its {len(job.sidecars)} sidecars are not started")
+        names = ", ".join(sidecar.name for sidecar in job.sidecars)
+        remarks = (*remarks, f"its sidecars are not started: {names}")
     return Again(job, attempt, image, task_environment(job, attempt, item), remarks)
 
 

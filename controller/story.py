@@ -38,11 +38,15 @@ def _ended_task(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
         yield Reason("final", _why_final(situation.job.job.retry, task))
         yield from advised(situation, outcome, task.memory)
         yield from _last_lines(outcome)
-        yield Reason(
-            "next",
-            f"See `runner-controller logs {task.task}`, try it alone with `runner-controller reproduce {task.task}`, "
-            f"and open the failed ones again with `runner-controller retry {task.task.job_id}`.",
-        )
+        yield Reason("next", _next_commands(task))
+
+
+def _next_commands(task: TaskRecord) -> str:
+    return (
+        f"See `runner-controller logs {task.task}`, try it alone with "
+        f"`runner-controller reproduce {task.task}`, run all that failed again with "
+        f"`runner-controller retry {task.task.job_id}`."
+    )
 
 
 def _why_final(retry: Retry, task: TaskRecord) -> str:
@@ -65,7 +69,7 @@ def _running_task(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
     if host not in situation.live:
         yield Reason(
             "agent_silent",
-            "Its agent has fallen silent: unless it comes back, another takes the task over once its lease has ended.",
+            "Its agent has fallen silent: unless it comes back, another takes over when the lease ends.",
         )
         yield from unled(situation)
     timeout = situation.job.job.limits.timeout
@@ -118,8 +122,8 @@ def _history(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
 
 def _attempt_text(situation: Situation, attempt: AttemptRecord) -> str:
     charged = f" (charged to {attempt.outcome.charge})" if attempt.outcome.charge else ""
-    when = ago(situation, attempt.begun_at)
-    return f"Attempt {attempt.number} on {host_of(attempt.owner)}, begun {when}, {ended(attempt.outcome)}{charged}."
+    who = f"Attempt {attempt.number} on {host_of(attempt.owner)}"
+    return f"{who}, begun {ago(situation, attempt.begun_at)}, {ended(attempt.outcome)}{charged}."
 
 
 def _last_lines(outcome: Outcome) -> Iterator[Reason]:

@@ -17,7 +17,7 @@ POLL = 0.2
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one look saw: the jobs waited for, the unfinished jobs that they wait for, and what ails the fleet."""
+    """What one look saw: the jobs, the unfinished ones that they come after, and what ails the fleet."""
 
     jobs: Sequence[JobRecord]
     parents: Sequence[JobRecord] = ()
@@ -30,7 +30,7 @@ class View:
 
 @asynccontextmanager
 async def supervising(parts: Parts) -> AsyncIterator[asyncio.Task[None]]:
-    """Lead, or stand by for when nobody does. Agents that were started go on by themselves until they are idle."""
+    """Lead, or stand by for when nobody does. Agents that were started end by themselves when idle."""
     supervisor = parts.supervisor()
     running = asyncio.create_task(supervisor.run())
     try:
@@ -44,7 +44,7 @@ async def supervising(parts: Parts) -> AsyncIterator[asyncio.Task[None]]:
 async def until_ended(
     parts: Parts, job_ids: Sequence[str], show: Callable[[View], None] = lambda _: None
 ) -> Sequence[JobRecord]:
-    """The jobs' records once all have ended. `show` is called with every look at them, several times a second."""
+    """The jobs' records once all have ended. `show` gets every look at them, several times a second."""
     watch = Watch(parts.records, job_ids)
     view = await watch.look()
     show(view)

@@ -30,7 +30,7 @@ class Parts:
     manifests: Manifests
     now: Clock
 
-    # Imported when asked for: commands that only read start in half the time without the log and the supervisor.
+    # Imported when asked for: commands that only read start in half the time without supervisor and log.
     @cached_property
     def fleet(self) -> ProcessFleet:
         from controller.adapters.processes import ProcessFleet
@@ -71,4 +71,4 @@ def process_environment(own: Mapping[str, str], scratch: str) -> dict[str, str]:
     """All variables of a task that runs as a process in the directory `scratch`, under no agent's name."""
     from runner.adapters.process.environment import inherited, task_environment
 
-    return task_environment(inherited(os.environ), own, "reproduce", scratch)
+    return task_environment(inherited(os.environ), own, host="reproduce", scratch=scratch, mark="reproduce")

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from runner.agent.execution import Station
 from runner.agent.heartbeat import Heartbeat
 from runner.agent.identity import HostLock, new_incarnation
 from runner.agent.jobs import Jobs
@@ -19,6 +18,7 @@ from runner.agent.loop import Agent
 from runner.agent.pulse import Pulse
 from runner.agent.removals import Removals
 from runner.agent.room import Room
+from runner.agent.station import Station
 from runner.agent.upkeep import Terms
 from runner.model import HostReport
 from runner.ports import Engine
@@ -46,35 +46,19 @@ async def run_agent(settings: Settings, host: str, *, local: bool) -> None:
 
 async def _run_locked(settings: Settings, host: str, state: Path, storage: Storage, *, local: bool) -> None:
     incarnation = new_incarnation()
-    machine = local_host(settings, host)
-    room = Room(machine.capacity(), settings.agent.prefetch)
+    room = Room(local_host(settings, host).capacity(), settings.agent.prefetch)
     engines = await open_engines(settings, host, room.slots)
     pulse = Pulse(state / "pulse", incarnation)
     journal = Journal(state / "journal")
     try:
-        station = Station(
-            owner=f"{host}#{incarnation}",
-            host=machine,
-            queue=storage.queue,
-            ledger=storage.ledger,
-            engines=engines,
-            logs=storage.logs,
-            manifests=storage.manifests,
-            secrets=local_secrets(),
-            jobs=Jobs(storage.ledger),
-            heartbeat=Heartbeat(
-                storage.queue,
-                storage.ledger,
-                lease=settings.agent.lease,
-                beat=settings.agent.beat,
-                pulse=pulse.beat,
-            ),
-            journal=journal,
-            removals=Removals(REMOVALS_PER_SLOT * room.slots),
-            room=room,
-            now=wall_clock,
-            only_engine="process" if settings.engine == "process" else None,
+        heartbeat = Heartbeat(
+            storage.queue,
+            storage.ledger,
+            lease=settings.agent.lease,
+            beat=settings.agent.beat,
+            pulse=pulse.beat,
         )
+        station = _station(settings, f"{host}#{incarnation}", storage, engines, heartbeat, journal, room)
         agent = Agent(station, _report(settings, station, incarnation, engines), _terms(settings, local))
         pulse.beat()
         _start_watchdog(settings, host, incarnation)
@@ -86,6 +70,34 @@ async def _run_locked(settings: Settings, host: str, state: Path, storage: Stora
         journal.close()
         for engine in engines.values():
             await engine.close()
+
+
+def _station(
+    settings: Settings,
+    owner: str,
+    storage: Storage,
+    engines: Mapping[str, Engine],
+    heartbeat: Heartbeat,
+    journal: Journal,
+    room: Room,
+) -> Station:
+    return Station(
+        owner=owner,
+        host=local_host(settings, owner.partition("#")[0]),
+        queue=storage.queue,
+        ledger=storage.ledger,
+        engines=engines,
+        logs=storage.logs,
+        manifests=storage.manifests,
+        secrets=local_secrets(),
+        jobs=Jobs(storage.ledger),
+        heartbeat=heartbeat,
+        journal=journal,
+        removals=Removals(REMOVALS_PER_SLOT * room.slots),
+        room=room,
+        now=wall_clock,
+        only_engine="process" if settings.engine == "process" else None,
+    )
 
 
 def _terms(settings: Settings, local: bool) -> Terms:
@@ -117,7 +129,16 @@ def _report(
 
 def _start_watchdog(settings: Settings, host: str, incarnation: str) -> None:
     """In a session of its own: what stops or kills the agent's group must not reach it."""
-    command = [sys.executable, "-m", "runner.cli.agent", "--host", host, "--guard", incarnation, str(os.getpid())]
+    command = [
+        sys.executable,
+        "-m",
+        "runner.cli.agent",
+        "--host",
+        host,
+        "--guard",
+        incarnation,
+        str(os.getpid()),
+    ]
     environment = {**os.environ, "RUNNER_HOME": str(settings.home), "RUNNER_ENGINE": settings.engine}
     subprocess.Popen(
         command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment, close_fds=True

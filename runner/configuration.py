@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import BadInput, Place
-from runner.settings import Settings
+from runner.settings import ENGINES, Settings
 from runner.wording import choices, shown
 
 FILE = "runner.yaml"
-ENGINES = ("auto", "docker", "process")
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Settings:

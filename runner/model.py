@@ -225,6 +225,10 @@ class Job:
     idempotency_key: str | None = None
     created_at: float = 0.0
 
+    @property
+    def sidecar_memory(self) -> int:
+        return sum(sidecar.memory for sidecar in self.sidecars)
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MODES = ("embedded",)
+ENGINES = ("auto", "docker", "process")
+
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:

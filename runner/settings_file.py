@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from runner.configuration import ENGINES
 from runner.documents import load, resolved
 from runner.schema import Section, checked, duration, number, one_of, size, text, whole
-from runner.settings import AgentSettings, SupervisorSettings
+from runner.settings import ENGINES, MODES, AgentSettings, SupervisorSettings
 from runner.validation import validated
 from runner.wording import Loc
 
-MODES = ("embedded",)
 HOUR = 3600.0
 TIB = 1024**4
 

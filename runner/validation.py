@@ -43,9 +43,8 @@ def validated(model: type[Model], data: Mapping[str, object], place: Callable[[L
 def refusal(problems: Sequence[Problem], place: Callable[[Loc], Place]) -> BadInput:
     """One error for all: one line each, in the order in which they stand in the file."""
     placed = [(place(loc), problem) for loc, problem in problems]
-    placed.sort(
-        key=lambda entry: (entry[0].line or 0, entry[1] == MISSING)
-    )  # a missing key is often a misspelt one
+    # Of one line, what is missing comes last: most often it is there, misspelt.
+    placed.sort(key=lambda entry: (entry[0].line or 0, entry[1] == MISSING))
     first, problem = placed[0]
     lines = [problem, *(str(BadInput(problem, where)) for where, problem in placed[1:MOST_PROBLEMS])]
     if len(placed) > MOST_PROBLEMS:
@@ -54,11 +53,13 @@ def refusal(problems: Sequence[Problem], place: Callable[[Loc], Place]) -> BadIn
 
 
 def _problem(model: type[Section], data: object, entry: Mapping[str, Any]) -> Problem:
-    loc: Loc = tuple(part for part in entry["loc"] if part != KEY)
+    loc: Loc = entry["loc"]
     if entry["type"] == "extra_forbidden":
         return loc, f"unknown key; {choices(str(loc[-1]), allowed_keys(model, loc[:-1]))}"
     if entry["type"] == "missing":
         return loc, MISSING
+    if loc and loc[-1] == KEY:
+        loc = loc[:-1]
     if entry["type"] in EXPECTED:
         return existing(data, loc), f"must be {EXPECTED[entry['type']]}, not {kind_of(entry['input'])}"
     if entry["type"] == "too_long":

@@ -8,7 +8,9 @@ from controller.dependencies import resolve
 from runner.model import Array, Counts, Ending, Job, JobRecord, Status
 
 
-def a_record(name: str, counts: Counts, ending: Ending | None = None, after: tuple[str, ...] = ()) -> JobRecord:
+def a_record(
+    name: str, counts: Counts, ending: Ending | None = None, after: tuple[str, ...] = ()
+) -> JobRecord:
     job = Job(name, name, ("x",), Array.of_size(counts.size), after=after)
     return JobRecord(job, counts, released_at=1.0, ending=ending)
 
@@ -49,7 +51,9 @@ def test_a_job_that_cannot_succeed_ends_at_once_with_the_reason(after: tuple[str
 
 
 def test_a_grandparents_failure_is_told_on() -> None:
-    failed = a_record("mid", Counts(cancelled=1), Ending(Status.FAILED, "bad (bad) failed: 1 of 2 tasks did", 1.0))
+    failed = a_record(
+        "mid", Counts(cancelled=1), Ending(Status.FAILED, "bad (bad) failed: 1 of 2 tasks did", 1.0)
+    )
     result = resolve(child("mid"), {"mid": failed}, 5.0)
     assert isinstance(result, Ending)
     assert result.reason == "mid (mid) failed: bad (bad) failed: 1 of 2 tasks did"

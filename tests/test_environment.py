@@ -36,7 +36,9 @@ def test_a_task_of_an_array_of_items_sees_its_item() -> None:
 
 def test_a_single_job_is_not_its_own_child() -> None:
     single = replace(JOB, array=Array.of_size(1))
-    assert task_environment(single, replace(ATTEMPT, task=TaskId("abc", 0)), None)["AWS_BATCH_JOB_ID"] == "abc"
+    assert (
+        task_environment(single, replace(ATTEMPT, task=TaskId("abc", 0)), None)["AWS_BATCH_JOB_ID"] == "abc"
+    )
 
 
 def test_metadata_is_the_last_value_of_each_key() -> None:

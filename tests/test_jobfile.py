@@ -409,10 +409,6 @@ def test_a_job_that_fits_is_taken(tmp_path: Path) -> None:
             {"memory": "1GiB", "image": "i", "sidecars": [{"name": "s", "image": "i", "memory": "1GiB"}]},
             "--memory: a task with its sidecars needs 2GiB; the largest machine has 1GiB",
         ),
-        (
-            {"retries": {"count": 2, "rules": [{"on": "out_of_memory", "then": "retry", "memory": "x2"}]}},
-            "--retries max_memory: a task may come to need 2GiB; the largest machine has 1GiB",
-        ),
     ],
 )
 def test_a_job_that_nothing_here_can_take_is_refused(

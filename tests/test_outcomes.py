@@ -25,13 +25,23 @@ def an_exit(code: int | None = 0, **more: object) -> Exit:
         pytest.param(an_exit(125), None, Kind.FAILED, id="the program's own 125 is no engine error"),
         pytest.param(an_exit(126), None, Kind.FAILED, id="nor is 126"),
         pytest.param(an_exit(127), None, Kind.FAILED, id="nor is 127"),
-        pytest.param(an_exit(137, signal=9), None, Kind.KILLED, id="137 without evidence is no out of memory"),
-        pytest.param(an_exit(137, signal=9, out_of_memory=True), None, Kind.OUT_OF_MEMORY, id="with evidence it is"),
-        pytest.param(an_exit(0, out_of_memory=True), None, Kind.SUCCEEDED, id="a child out of memory is survivable"),
-        pytest.param(an_exit(139, signal=signal.SIGSEGV), None, Kind.FAILED, id="a crash is the program's failure"),
+        pytest.param(
+            an_exit(137, signal=9), None, Kind.KILLED, id="137 without evidence is no out of memory"
+        ),
+        pytest.param(
+            an_exit(137, signal=9, out_of_memory=True), None, Kind.OUT_OF_MEMORY, id="with evidence it is"
+        ),
+        pytest.param(
+            an_exit(0, out_of_memory=True), None, Kind.SUCCEEDED, id="a child out of memory is survivable"
+        ),
+        pytest.param(
+            an_exit(139, signal=signal.SIGSEGV), None, Kind.FAILED, id="a crash is the program's failure"
+        ),
         pytest.param(an_exit(143, signal=15), None, Kind.KILLED, id="somebody else's SIGTERM kills"),
         pytest.param(an_exit(None, vanished=True), None, Kind.LOST, id="a container the engine lost is lost"),
-        pytest.param(an_exit(0), StopCause.TIME_LIMIT, Kind.TIMED_OUT, id="exit 0 after the time limit is no success"),
+        pytest.param(
+            an_exit(0), StopCause.TIME_LIMIT, Kind.TIMED_OUT, id="exit 0 after the time limit is no success"
+        ),
         pytest.param(an_exit(0), StopCause.CANCELLED, Kind.CANCELLED, id="nor after a cancel"),
         pytest.param(an_exit(0), StopCause.INTERRUPTED, Kind.INTERRUPTED, id="nor after an interruption"),
         pytest.param(an_exit(137), StopCause.LEASE_LOST, Kind.LOST, id="a lost lease is lost"),

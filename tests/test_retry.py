@@ -66,7 +66,9 @@ def test_an_engine_that_does_not_answer_is_not_the_users_fault() -> None:
 
 def test_a_rule_may_forbid_the_retry_of_an_exit_code() -> None:
     job = a_job(retries=5, rules=(Rule(retry=False, exit_codes=((3, 4),)),))
-    statuses = [decide(job, an_attempt(), Outcome(Kind.FAILED, exit_code=code), 0).status for code in (2, 3, 4, 5)]
+    statuses = [
+        decide(job, an_attempt(), Outcome(Kind.FAILED, exit_code=code), 0).status for code in (2, 3, 4, 5)
+    ]
     assert statuses == [Status.RUNNABLE, Status.FAILED, Status.FAILED, Status.RUNNABLE]
 
 
@@ -120,7 +122,10 @@ def test_an_outcome_is_retried_only_within_the_bound_of_whoever_pays(
     kind: Kind, user: int, infra: int, retries: int, infra_retries: int
 ) -> None:
     verdict = decide(
-        a_job(retries=retries, infra_retries=infra_retries), an_attempt(user, infra), Outcome(kind, exit_code=1), 0.5
+        a_job(retries=retries, infra_retries=infra_retries),
+        an_attempt(user, infra),
+        Outcome(kind, exit_code=1),
+        0.5,
     )
     if verdict.status is Status.RUNNABLE:
         spent, bound = (user, retries) if verdict.charge is Charge.USER else (infra, infra_retries)

@@ -120,7 +120,9 @@ def test_a_crash_between_sending_and_moving_the_cursor_loses_and_doubles_nothing
     async def play(desk: Desk) -> None:
         await desk.submit("a", tasks=150)
         window = await desk.records.unsent("a", 50)
-        await desk.queue.send("default", [_task("a", index) for index in window.indices])  # and then it was killed
+        await desk.queue.send(
+            "default", [_task("a", index) for index in window.indices]
+        )  # and then it was killed
         await desk.supervisor().step()
         while await desk.work(10):
             await desk.supervisor().step()

@@ -25,8 +25,8 @@ from runner.model import JobRecord
 def command(app: App, selector: str, yes: bool, output: Format) -> None:
     """Cancel a job, or `all` that have not ended.
 
-    Waiting tasks never start; running ones are stopped (SIGTERM, then SIGKILL after the job's grace). What has
-    succeeded stays.
+    Waiting tasks never start; running ones are stopped (SIGTERM, then SIGKILL after the job's grace).
+    What has succeeded stays.
 
     \b
     Examples:

@@ -51,10 +51,10 @@ class Failure(click.ClickException):
 class Commands(click.Group):
     """Imports a command's module only when it is called for: each start pays for one."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # as click has it
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         command = importlib.import_module(COMMANDS[cmd_name]).command
@@ -81,14 +81,14 @@ def guarded(work: Callable[[], object]) -> object:
 
 
 def _close_stdout() -> None:
-    """Whoever read our output has had enough; the interpreter's own flush at exit must not complain of that."""
+    """Whoever read our output has had enough; the interpreter's flush at exit must not complain of that."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 done; 1 the work failed; 2 bad input; 3 not found; 4 out of reach; 130 interrupted.",
+    epilog="Exit status: 0 done, 1 work failed, 2 bad input, 3 not found, 4 out of reach, 130 interrupted.",
 )
 @click.option(
     "--config",

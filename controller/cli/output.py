@@ -1,7 +1,7 @@
 """How results are printed: for people, as JSON, or as ids only. Results go to stdout, remarks to stderr.
 
-Whatever came from outside is made harmless here, at the last moment: JSON escapes by itself, text for people has
-everything escaped that could steer a terminal.
+Whatever came from outside is made harmless here, at the last moment: JSON escapes by itself, text for people
+has everything escaped that could steer a terminal.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ NOT_EXECUTABLE = 126
 def command(app: App, selector: str, attempt: int | None, only_print: bool, shell: bool) -> None:
     """Run one task again as it ran: same image, command, environment, item, mounts and limits.
 
-    It runs here, alone, in the foreground, and nothing of it is recorded. Secrets are read anew, as the agent reads
-    them. The exit status is the program's.
+    It runs here, alone, in the foreground, and nothing of it is recorded. Secrets are read anew, as the
+    agent reads them. The exit status is the program's.
 
     \b
     Examples:

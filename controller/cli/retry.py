@@ -26,7 +26,9 @@ from controller.wiring import Parts
 @output_option
 @pass_app
 def command(app: App, job: str, downstream: bool, wait: bool | None, output: Format) -> None:
-    """Open a new round for the tasks of JOB that failed or were cancelled. What has succeeded is not run again.
+    """Run the tasks of JOB again that failed or were cancelled.
+
+    They get a new round, with all their retries. What has succeeded is not run again.
 
     \b
     Examples:

@@ -17,8 +17,8 @@ from controller.wiring import Parts
 def command(app: App) -> None:
     """Supervise: put work on the queues, start the jobs whose turn has come, start agents.
 
-    Runs until Ctrl-C or SIGTERM; then the agents it started finish what they can in a few seconds and stop. Nothing is
-    lost. Of several, one leads and the others stand by.
+    Runs until Ctrl-C or SIGTERM; then the agents it started finish what they can in a few seconds and stop.
+    Nothing is lost. Of several, one leads and the others stand by.
 
     \b
     Examples:

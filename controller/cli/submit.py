@@ -98,8 +98,9 @@ def command(
 
     From JOBFILE (YAML), from flags, or from both: flags go before the file. The command stands behind `--`.
 
-    On a machine where no `serve` runs, this command does the work while it waits. With `--output quiet` or `json` it
-    returns at once, so that a shell script can chain jobs; a later `submit --wait` or `watch` then runs them all.
+    On a machine where no `serve` runs, this command does the work while it waits. With `--output quiet` or
+    `json` it returns at once, so that a shell script can chain jobs; a later `submit --wait` or `watch` then
+    runs them all.
 
     \b
     Examples:

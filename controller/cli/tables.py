@@ -1,4 +1,4 @@
-"""Plain tables. Columns are as wide as the first rows need, so that endless tables can be printed as they come."""
+"""Plain tables. Columns are as wide as the first rows need, so that endless ones are printed as they come."""
 
 from __future__ import annotations
 

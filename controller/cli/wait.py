@@ -24,12 +24,12 @@ wait_option: Callable[[Command], Command] = click.option(
     "--wait/--detach",
     "wait",
     default=None,
-    help="Wait for the end, supervising meanwhile, or return at once. Default: wait, unless --output is given.",
+    help="Wait, doing the work meanwhile, or return at once. Default: wait, unless --output is given.",
 )
 
 
 def waits(wait: bool | None, output: Format) -> bool:
-    """Whether to wait. Without being told: not when the output is for a program, which may submit more before it waits."""
+    """Whether to wait. Without being told, not for a program: it may have more to submit before it waits."""
     return output is Format.TABLE if wait is None else wait
 
 
@@ -87,7 +87,7 @@ class Interrupts:
 
 
 async def stop_agents(parts: Parts, interrupts: Interrupts, note: Callable[[str], object]) -> None:
-    """Stop the agents that were started here. Interrupted once more they hurry; after that they are left alone."""
+    """Stop the agents started here. Interrupted once more they hurry; after that they are left alone."""
     stopping = [asyncio.ensure_future(parts.fleet.stop())]
 
     def react(_: int) -> None:

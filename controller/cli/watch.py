@@ -21,8 +21,8 @@ from controller.wiring import Parts
 def command(app: App, selector: str, output: Format) -> None:
     """Show a job's progress until it has ended; without SELECTOR, that of all jobs that have not.
 
-    Where nobody supervises, this command does, and starts the agents that do the work. Ctrl-C stops them; nothing is
-    lost, and the next `watch` goes on.
+    Where nobody supervises, this command does, and starts the agents that do the work. Ctrl-C stops them;
+    nothing is lost, and the next `watch` goes on.
 
     \b
     Examples:

@@ -14,74 +14,27 @@ Whatever happens in between, a task's message is deleted only after its terminal
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import structlog
 
-from runner import outcomes, retry
+from runner import outcomes
 from runner.agent.capture import Capture
-from runner.agent.heartbeat import Heartbeat
 from runner.agent.holding import Holding
-from runner.agent.jobs import Jobs
-from runner.agent.journal import Journal
-from runner.agent.removals import Removals
-from runner.agent.room import Room, Shape
+from runner.agent.recording import record
+from runner.agent.room import shape_of
+from runner.agent.station import Station
 from runner.environment import parse_metadata, task_environment
 from runner.errors import EngineError, NotFound, RunnerError, StartError
-from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome, Status, Verdict
+from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome
 from runner.outcomes import StopCause
-from runner.ports import (
-    Clock,
-    Container,
-    ContainerSpec,
-    Engine,
-    Exit,
-    Host,
-    Ledger,
-    Logs,
-    LogWriter,
-    Manifests,
-    Queue,
-    Secrets,
-)
+from runner.ports import Container, ContainerSpec, Exit, LogWriter
+from runner.units import format_size
 
 log = structlog.get_logger()
 
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 5.0
-
-
-@dataclass(frozen=True)
-class Station:
-    """All an execution works with: the same for every task of this agent."""
-
-    owner: str
-    host: Host
-    queue: Queue
-    ledger: Ledger
-    engines: Mapping[str, Engine]
-    logs: Logs
-    manifests: Manifests
-    secrets: Secrets
-    jobs: Jobs
-    heartbeat: Heartbeat
-    journal: Journal
-    removals: Removals
-    room: Room
-    now: Clock
-    only_engine: str | None = None
-    jitter: Callable[[], float] = random.random
-
-    def engine_for(self, job: Job) -> Engine:
-        """By whether the job has an image, unless one engine is to run everything. Raises StartError."""
-        wanted = self.only_engine or ("docker" if job.image else "process")
-        try:
-            return self.engines[wanted]
-        except KeyError:
-            message = f"this host has no {wanted} engine (it has: {', '.join(self.engines) or 'none'})"
-            raise StartError(message) from None
+PAUSE = 0.2
 
 
 async def execute(station: Station, lease: Lease) -> None:
@@ -95,7 +48,7 @@ async def execute(station: Station, lease: Lease) -> None:
         started = await _begin(station, lease)
     except RunnerError as error:
         log.warning("cannot begin", task=str(lease.task), error=str(error))
-        await asyncio.sleep(FIRST_PAUSE)  # the lease runs out and the message comes back: never a hot loop
+        await asyncio.sleep(PAUSE)  # the lease runs out and the message comes back: never a hot loop
         return
     if started is not None:
         await _carry_out(station, *started)
@@ -130,9 +83,13 @@ async def _carry_out(station: Station, job: Job, holding: Holding) -> None:
 
 
 async def _in_the_room(station: Station, job: Job, holding: Holding) -> Outcome:
-    shape = Shape(job.limits.vcpus, holding.attempt.memory)
+    shape = shape_of(job, holding.attempt)
     if not station.room.could_hold(shape):
-        reason = f"needs {shape.vcpus:g} vCPUs and {shape.memory} bytes of memory; this host has {station.room.capacity}"
+        has = station.room.capacity
+        reason = (
+            f"needs {shape.vcpus:g} vCPUs and {format_size(shape.memory)} of memory; "
+            f"this host has {has.vcpus:g} and {format_size(has.memory)}"
+        )
         return Outcome(Kind.START_ERROR, Charge.INFRA, reason=reason, finished_at=station.now())
     async with station.room.hold(holding.attempt.task, shape):
         return await _run(station, job, holding)
@@ -250,50 +207,3 @@ async def _item(station: Station, job: Job, index: int) -> str | None:
     except NotFound as error:
         message = f"item {index} of the array cannot be read: {error}"
         raise StartError(message) from error
-
-
-async def record(station: Station, job: Job, holding: Holding, outcome: Outcome) -> None:
-    """Record, then acknowledge: in this order, so that a crash in between makes a duplicate and not a loss."""
-    attempt = holding.attempt
-    verdict = retry.decide(job, attempt, outcome, station.jitter(), station.room.capacity.memory)
-    stands = await _insist(holding, lambda: station.ledger.finish(attempt, outcome, verdict))
-    log.info(
-        "attempt ended",
-        attempt=str(attempt),
-        outcome=str(outcome.kind),
-        task=str(verdict.status),
-        stands=stands,
-    )
-    if stands is None:
-        return  # stays in the journal, and with the message: someone will find it
-    station.journal.ended(attempt)
-    await station.heartbeat.drop(holding)
-    if stands:
-        await _acknowledge(station, holding.lease, verdict)
-
-
-async def _acknowledge(station: Station, lease: Lease, verdict: Verdict) -> None:
-    try:
-        if verdict.status is Status.RUNNABLE:
-            await station.queue.release(lease, verdict.delay)
-        else:
-            await station.queue.complete([lease])
-    except RunnerError as error:
-        # The message comes back, and the ledger then says what it is worth.
-        log.warning("cannot acknowledge", task=str(lease.task), error=str(error))
-
-
-async def _insist(holding: Holding, write: Callable[[], Awaitable[bool]]) -> bool | None:
-    """Repeat a ledger write while the lease lasts, and three times at least. None: it never got through."""
-    loop = asyncio.get_running_loop()
-    pause, tries = FIRST_PAUSE, 0
-    while True:
-        tries += 1
-        try:
-            return await write()
-        except RunnerError as error:
-            log.warning("cannot record", attempt=str(holding.attempt), error=str(error), tries=tries)
-            if tries >= 3 and loop.time() > holding.held_until:
-                return None
-        await asyncio.sleep(pause)
-        pause = min(LONGEST_PAUSE, 2 * pause)

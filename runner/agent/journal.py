@@ -1,7 +1,7 @@
-"""What this host has begun and not ended, on its own disk: what a restarted agent knows of the one that was killed.
+"""What this host has begun and not ended, on its own disk: all a restarted agent knows of the one that was killed.
 
-Append-only JSON lines, not synced: it serves the death of the process, not of the machine. After that, the ledger's own
-way of taking over from a silent owner does the same, only later. A torn last line is passed over.
+Append-only JSON lines, not synced: it serves the death of the process, not of the machine. After that, the ledger's
+own way of taking over from a silent owner does the same, only later. A torn last line is passed over.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 
 from runner.agent import recovery
-from runner.agent.execution import Station, execute
+from runner.agent.execution import execute
+from runner.agent.station import Station
 from runner.agent.upkeep import Terms, Upkeep
 from runner.errors import RunnerError
 from runner.model import HostReport, Lease
@@ -90,7 +91,7 @@ class Agent:
             drained.cancel()
 
     async def _receive(self, limit: int, drained: asyncio.Future[Any]) -> Sequence[Lease]:
-        """Messages, or none once draining: a receive that is cancelled gives back what it took when its time runs out."""
+        """Messages, or none once draining: what a cancelled receive took comes back when its time runs out."""
         lease = self._station.heartbeat.lease
         receiving = asyncio.ensure_future(self._station.queue.receive(limit, wait=POLL, hide=lease))
         try:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import structlog
 
 from runner.agent.capture import Capture
-from runner.agent.execution import Started, Station, record, see_through
+from runner.agent.execution import Started, see_through
 from runner.agent.holding import Holding
-from runner.agent.room import Shape
+from runner.agent.recording import record
+from runner.agent.room import shape_of
+from runner.agent.station import Station
 from runner.errors import StartError
 from runner.model import Attempt, Job, Kind, Lease, Outcome
 from runner.ports import Container, Engine, LogWriter, Output
@@ -24,7 +26,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """An attempt the predecessor had begun and that is still current; `started` is its container, if it can be adopted."""
+    """An attempt of the predecessor that is still current; `started`: its container, if it can be adopted."""
 
     job: Job
     holding: Holding
@@ -52,9 +54,7 @@ async def resume(station: Station, leftover: Leftover) -> None:
         if leftover.started is None:
             outcome = Outcome(Kind.LOST, reason="its agent was killed", finished_at=station.now())
         else:
-            async with station.room.hold(
-                holding.attempt.task, Shape(job.limits.vcpus, holding.attempt.memory)
-            ):
+            async with station.room.hold(holding.attempt.task, shape_of(job, holding.attempt)):
                 left = _time_left(job, leftover.started.container, station.now())
                 outcome = await see_through(station, job, holding, leftover.started, left)
         await record(station, job, holding, outcome)
@@ -115,7 +115,7 @@ def _leftover(
 
 
 def _time_left(job: Job, container: Container, now: float) -> float | None:
-    """What is left of the time limit by the wall clock, the only one that both agents share; never more than all of it."""
+    """What is left of the time limit, by the wall clock: the only one that both agents share. Never more than all."""
     if job.limits.timeout is None:
         return None
     return min(job.limits.timeout, max(0.0, job.limits.timeout - (now - container.started_at)))

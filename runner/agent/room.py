@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from runner.model import Limits, TaskId
+from runner.model import Attempt, Job, Limits, TaskId
 from runner.ports import Capacity
 
 MOST_PREFETCHED = 64
@@ -20,6 +20,11 @@ class Shape:
 
     vcpus: float
     memory: int
+
+
+def shape_of(job: Job, attempt: Attempt) -> Shape:
+    """With its companions: they run beside it."""
+    return Shape(job.limits.vcpus, attempt.memory + job.sidecar_memory)
 
 
 DEFAULT_SHAPE = Shape(Limits().vcpus, Limits().memory)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from runner.agent.execution import Station
+from runner.agent.station import Station
 from runner.errors import RunnerError
 from runner.model import HostReport
 

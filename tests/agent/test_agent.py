@@ -29,7 +29,9 @@ class Play:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __call__(self, scene: Callable[[World], Awaitable[None]], behave: Behave = lambda spec: Behaviour()) -> None:
+    def __call__(
+        self, scene: Callable[[World], Awaitable[None]], behave: Behave = lambda spec: Behaviour()
+    ) -> None:
         async def main() -> None:
             await scene(World(self._folder, behave))
 
@@ -56,7 +58,9 @@ def test_every_task_of_a_job_runs_once_and_its_message_is_gone(play: Play) -> No
         started(world.agent())
         record = await world.until_over()
         assert record.counts.succeeded == 20
-        assert sorted(spec.env["RUNNER_TASK_INDEX"] for spec in world.engine.specs) == sorted(map(str, range(20)))
+        assert sorted(spec.env["RUNNER_TASK_INDEX"] for spec in world.engine.specs) == sorted(
+            map(str, range(20))
+        )
         await asyncio.sleep(1)
         assert (await world.queue.backlog())["default"].total == 0
 
@@ -145,7 +149,8 @@ def test_out_of_memory_is_tried_again_with_more_memory_by_rule(play: Play) -> No
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"), [(ImageError("no such image"), Kind.IMAGE_ERROR), (StartError("no sh"), Kind.START_ERROR)]
+    ("error", "kind"),
+    [(ImageError("no such image"), Kind.IMAGE_ERROR), (StartError("no sh"), Kind.START_ERROR)],
 )
 def test_what_cannot_start_fails_without_retry(play: Play, error: ImageError, kind: Kind) -> None:
     async def scene(world: World) -> None:
@@ -265,7 +270,10 @@ def test_a_killed_agents_tasks_are_taken_over_by_another_host(play: Play) -> Non
         started(world.agent("host-b"))
         record = await world.until_over(limit=10 * LEASE + 100)
         assert record.counts.succeeded == 2
-        assert [a.outcome.kind for a in await world.records.attempts(TaskId("job1", 0))] == [Kind.LOST, Kind.SUCCEEDED]
+        assert [a.outcome.kind for a in await world.records.attempts(TaskId("job1", 0))] == [
+            Kind.LOST,
+            Kind.SUCCEEDED,
+        ]
 
     play(scene, by_try(Behaviour(seconds=100), Behaviour(seconds=1)))
 

@@ -130,7 +130,10 @@ def test_a_forgotten_task_makes_place_for_another() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([0.1, 0.25, 0.5, 1.0, 2.0]), st.integers(1, 8), st.floats(0, 5)), max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from([0.1, 0.25, 0.5, 1.0, 2.0]), st.integers(1, 8), st.floats(0, 5)),
+        max_size=30,
+    ),
     st.lists(st.integers(0, 29), max_size=5),
 )
 def test_the_machine_is_never_overbooked_and_always_empty_in_the_end(

@@ -9,7 +9,9 @@ from runner.agent.watchdog import watch
 from tests.virtual_time import run
 
 
-def look(read: Callable[[float], tuple[str, str] | None], *, dead_at: float = float("inf")) -> tuple[list[float], float]:
+def look(
+    read: Callable[[float], tuple[str, str] | None], *, dead_at: float = float("inf")
+) -> tuple[list[float], float]:
     """When it swept and when it ended, over at most an hour, if the pulse at each time is what `read` says."""
     swept: list[float] = []
 
@@ -23,7 +25,11 @@ def look(read: Callable[[float], tuple[str, str] | None], *, dead_at: float = fl
         try:
             async with asyncio.timeout(3600):
                 await watch(
-                    lambda: read(loop.time()), sweep, lambda: loop.time() < dead_at, incarnation="a", patience=30
+                    lambda: read(loop.time()),
+                    sweep,
+                    lambda: loop.time() < dead_at,
+                    incarnation="a",
+                    patience=30,
                 )
         except TimeoutError:
             pass

@@ -14,17 +14,25 @@ from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.agent.execution import Station
 from runner.agent.heartbeat import Heartbeat
 from runner.agent.jobs import Jobs
 from runner.agent.journal import Journal
 from runner.agent.loop import Agent
 from runner.agent.removals import Removals
 from runner.agent.room import Room
+from runner.agent.station import Station
 from runner.agent.upkeep import Terms
 from runner.model import Array, HostReport, Job, JobRecord, TaskId, TaskRecord
 from runner.ports import ContainerSpec
-from tests.agent.fakes import Behaviour, FakeContainer, FakeEngine, FakeHost, FakeManifests, FakeSecrets, MemoryLogs
+from tests.agent.fakes import (
+    Behaviour,
+    FakeContainer,
+    FakeEngine,
+    FakeHost,
+    FakeManifests,
+    FakeSecrets,
+    MemoryLogs,
+)
 from tests.virtual_time import now
 
 LEASE = 30.0
@@ -88,7 +96,9 @@ class World:
             jitter=lambda: 0.0,
         )
         self.stations[host] = station
-        report = HostReport(host, str(self._lives), "running", 2, 1, 2, 1, 0, ("process",), ("default",), 1, now(), now())
+        report = HostReport(
+            host, str(self._lives), "running", 2, 1, 2, 1, 0, ("process",), ("default",), 1, now(), now()
+        )
         return Agent(station, report, terms or Terms(drain=10))
 
     def kill(self, host: str) -> None:

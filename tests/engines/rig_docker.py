@@ -75,7 +75,9 @@ class DockerRig:
         site = await self._site()
         found = await recovery.find(site.api, host)
         volumes = await site.api.client.call("GET", "volumes")
-        labelled = [each["Name"] for each in volumes["Volumes"] or [] if (each["Labels"] or {}).get(HOST) == host]
+        labelled = [
+            each["Name"] for each in volumes["Volumes"] or [] if (each["Labels"] or {}).get(HOST) == host
+        ]
         names = [each["Names"][0] for each in (*found.tasks, *found.sidecars)]
         metadata = self._home / "docker" / "metadata"
         files = [file.name for file in metadata.iterdir()] if metadata.is_dir() else []

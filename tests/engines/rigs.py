@@ -1,11 +1,12 @@
 """What the engine contract needs of an engine under test, and which engines there are.
 
-A rig makes engine objects as an agent would, and looks behind the engine's back at what exists of its attempts. To
-hold a further engine to the contract, write a `Rig` and name it in `RIGS`.
+A rig makes engine objects as an agent would, and looks behind the engine's back at what exists of its
+attempts. To hold a further engine to the contract, write a `Rig` and name it in `RIGS`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -26,6 +27,7 @@ class Ability(Enum):
     MEMORY_LIMIT = auto()  # ends a task that uses more than `ContainerSpec.memory`, with evidence
     USAGE = auto()  # peak memory and CPU seconds, of tasks that live a second
     IMAGES = auto()  # runs `ContainerSpec.image`
+    ADOPTION = auto()  # takes over what an earlier agent left running; without, `recover` removes it
 
 
 class Rig(Protocol):
@@ -39,7 +41,9 @@ class Rig(Protocol):
         ...
 
     async def crash(self, engine: Engine) -> None:
-        """Drop the object as kill -9 of its agent would: nothing is stopped, nothing cleaned, it never acts again."""
+        """Drop the object as kill -9 of its agent would: nothing is stopped, nothing cleaned, it never acts
+        again.
+        """
         ...
 
     def job(self, job_id: str) -> Job: ...
@@ -49,7 +53,9 @@ class Rig(Protocol):
         ...
 
     async def leftovers(self, host: str) -> Sequence[str]:
-        """Names of whatever exists of attempts on `host`, running or not: containers, processes, scratch space."""
+        """Names of whatever exists of attempts on `host`, running or not: containers, processes, scratch
+        space.
+        """
         ...
 
     async def everything(self, host: str) -> Sequence[str]:
@@ -68,10 +74,18 @@ class Capture:
     limit: int = 1 << 20
     written: int = 0
     kept: bytearray = field(default_factory=bytearray)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def write(self, data: bytes) -> None:
         self.written += len(data)
         self.kept += data[: max(0, self.limit - len(self.kept))]
+        self.changed.set()
+
+    async def contains(self, text: bytes) -> None:
+        """Wait until `text` was written."""
+        while text not in self.data:
+            self.changed.clear()
+            await self.changed.wait()
 
     @property
     def data(self) -> bytes:

@@ -56,7 +56,12 @@ class Installation:
         command = [sys.executable, "-m", "runner.cli.agent", "--host", host, *more]
         with (self.folder / f"{host}.log").open("ab") as log:
             agent = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self._agents.append(agent)
         return agent
@@ -74,7 +79,9 @@ class Installation:
 
     def agents(self) -> list[psutil.Process]:
         """Every agent and watchdog of this installation."""
-        return _processes(lambda environment: environment.get("RUNNER_CONFIG") == str(self.config), "runner.cli.agent")
+        return _processes(
+            lambda environment: environment.get("RUNNER_CONFIG") == str(self.config), "runner.cli.agent"
+        )
 
     def work(self) -> list[psutil.Process]:
         """Every process of this installation's tasks."""

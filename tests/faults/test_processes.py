@@ -21,7 +21,9 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     made.end()
 
 
-def test_an_agent_killed_in_the_middle_leaves_no_process_and_its_task_runs_again(installation: Installation) -> None:
+def test_an_agent_killed_in_the_middle_leaves_no_process_and_its_task_runs_again(
+    installation: Installation,
+) -> None:
     job = installation.submit("--name", "n", "--", "sh", "-c", "test $RUNNER_ATTEMPT = 2 || sleep 600")
     killed = installation.agent()
     eventually(lambda: len(installation.work()) > 0)
@@ -34,7 +36,9 @@ def test_an_agent_killed_in_the_middle_leaves_no_process_and_its_task_runs_again
     assert installation.tasks(job)[0]["infra_failures"] == 1
 
 
-def test_the_watchdog_stops_the_processes_of_an_agent_that_is_never_restarted(installation: Installation) -> None:
+def test_the_watchdog_stops_the_processes_of_an_agent_that_is_never_restarted(
+    installation: Installation,
+) -> None:
     installation.submit("--name", "n", "--", "sleep", "600")
     agent = installation.agent()
     eventually(lambda: len(installation.work()) > 0)
@@ -45,7 +49,9 @@ def test_the_watchdog_stops_the_processes_of_an_agent_that_is_never_restarted(in
 
 
 def test_a_frozen_agents_late_result_does_not_stand(installation: Installation) -> None:
-    job = installation.submit("--name", "n", "--", "sh", "-c", "test $RUNNER_ATTEMPT = 2 && echo second || sleep 600")
+    job = installation.submit(
+        "--name", "n", "--", "sh", "-c", "test $RUNNER_ATTEMPT = 2 && echo second || sleep 600"
+    )
     frozen = installation.agent("local-1")
     eventually(lambda: len(installation.work()) > 0)
     frozen.send_signal(signal.SIGSTOP)
@@ -71,7 +77,9 @@ def test_everything_killed_in_the_middle_of_ten_thousand_tasks_loses_and_doubles
 ) -> None:
     marks = installation.folder / "marks"
     script = f'echo "$RUNNER_TASK_INDEX" >> {marks}'
-    command = installation.start("submit", "--name", "n", "--array", "10000", "--wait", "--", "sh", "-c", script)
+    command = installation.start(
+        "submit", "--name", "n", "--array", "10000", "--wait", "--", "sh", "-c", script
+    )
     for goal in (1000, 4000):
         eventually(lambda goal=goal: marks.exists() and len(marks.read_text().split()) > goal, seconds=100)
         os.killpg(command.pid, signal.SIGKILL)
@@ -90,7 +98,8 @@ def test_everything_killed_in_the_middle_of_ten_thousand_tasks_loses_and_doubles
 
 def test_two_submits_at_once_both_end(installation: Installation) -> None:
     both = [
-        installation.start("submit", "--name", name, "--array", "50", "--wait", "--", "true") for name in ("one", "two")
+        installation.start("submit", "--name", name, "--array", "50", "--wait", "--", "true")
+        for name in ("one", "two")
     ]
     for process in both:
         process.communicate(timeout=100)

@@ -120,6 +120,29 @@ async def test_orphans_of_a_running_task_do_not_stay_as_zombies(bench: Bench) ->
     await container.remove()
 
 
+DAEMONS = """
+import os, time
+for _ in range(5):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(0.05)
+        os._exit(0)
+    os.wait()
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@linux
+async def test_daemons_that_ended_before_their_task_do_not_stay_as_zombies(bench: Bench) -> None:
+    before = zombies()
+    container, output = await bench.start(bench.spec(sys.executable, "-c", f"import os; os.fork(){DAEMONS}"))
+    await until(lambda: output.data == b"\n\n")
+    await until(lambda: zombies() == before)
+    await container.remove()
+
+
 @linux
 async def test_nothing_of_a_killed_tree_stays_as_a_zombie(bench: Bench, tmp_path: Path) -> None:
     before = zombies()

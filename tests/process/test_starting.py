@@ -19,7 +19,7 @@ from tests.engines.rig_process import ProcessRig
 from tests.engines.rigs import Bench, Capture
 from tests.process.waiting import until, zombies
 
-OURS = {"TMPDIR", "RUNNER_HOST", "RUNNER_SCRATCH", "RUNNER_METADATA"}
+OURS = {"TMPDIR", "RUNNER_HOST", "RUNNER_SCRATCH", "RUNNER_METADATA", "RUNNER_MARK"}
 OF_THE_SHELL = {"PWD", "SHLVL", "OLDPWD", "_"}
 
 

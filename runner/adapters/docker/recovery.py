@@ -47,7 +47,8 @@ async def find(api: Api, host: str) -> Found:
         SANDBOX_ROLE: found.sandboxes,
     }
     for container in await api.containers({HOST: host}):
-        places.get(container["Labels"].get(ROLE, ""), found.tasks).append(container)
+        if (role := container["Labels"].get(ROLE)) in places:
+            places[role].append(container)
     return found
 
 
@@ -119,4 +120,7 @@ async def sweep(site: Site, host: str) -> int:
     found = await find(site.api, host)
     await site.remover.remove(*found.ids)
     await site.api.prune_volumes({HOST: host})
+    site.meters.clean()
+    for task in found.tasks:
+        site.metadata(task["Labels"][TASK]).remove()
     return len(found.tasks)

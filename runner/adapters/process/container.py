@@ -117,6 +117,7 @@ class ProcessContainer:
         if self._exit is None:
             self._leader.kill()
             await self._ended_within(PATIENCE)
+        await self._leader.others_gone(PATIENCE)
         await self._workspace.clear()
         self._on_remove(self)
 

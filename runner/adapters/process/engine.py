@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import secrets
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +43,8 @@ class ProcessEngine:
         self._state = state.absolute()
         self._now = now
         self._passed = inherited(os.environ if environ is None else environ)
-        self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._prefix = secrets.token_hex(8)
+        self._numbers = itertools.count()
         self._scratch = Scratch(self._root(host))
         self._containers: dict[str, ProcessContainer] = {}
 
@@ -65,10 +69,9 @@ class ProcessEngine:
         return container
 
     def _run(self, spec: ContainerSpec, output: Output, workspace: Workspace) -> ProcessContainer:
-        env = task_environment(self._passed, spec.env, self._host, workspace.directory)
         pipe = Pipe(output)
         try:
-            leader = self._spawn(spec.command, env, workspace.directory, pipe.writer, spec.memory)
+            leader = self._spawn(spec.command, spec.env, workspace.directory, pipe.writer, spec.memory)
         except BaseException:
             pipe.close()
             raise
@@ -78,9 +81,10 @@ class ProcessEngine:
         return ProcessContainer(spec, leader, pipe, workspace, self._now, self._forget)
 
     def _accompany(self, sidecar: Sidecar, directory: str) -> Companion:
-        env = task_environment(self._passed, sidecar.env, self._host, directory)
         try:
-            return Companion(self._spawn(sidecar.command, env, directory, self._null, sidecar.memory))
+            return Companion(
+                self._spawn(sidecar.command, sidecar.env, directory, subprocess.DEVNULL, sidecar.memory)
+            )
         except StartError as error:
             msg = f"sidecar {sidecar.name!r}: {error}"
             raise StartError(msg) from error
@@ -89,8 +93,10 @@ class ProcessEngine:
         self, command: Sequence[str], env: Mapping[str, str], directory: str, output: int, memory: int
     ) -> Leader:
         watcher = reaper()
-        pid = spawn(command, env, directory, self._null, output)
-        leader = Leader(pid, directory, memory, asyncio.get_running_loop().time())
+        mark = f"{self._prefix}-{next(self._numbers)}"
+        full = task_environment(self._passed, env, self._host, directory, mark)
+        pid = spawn(command, full, directory, output)
+        leader = Leader(pid, mark, memory, asyncio.get_running_loop().time())
         watcher.watch(leader)
         return leader
 
@@ -124,7 +130,6 @@ class ProcessEngine:
     async def close(self) -> None:
         """Remove what still runs."""
         await self._remove_all()
-        os.close(self._null)
 
     async def _remove_all(self) -> None:
         await asyncio.gather(*(container.remove() for container in self._containers.values()))

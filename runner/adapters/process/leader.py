@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import psutil
 
-from runner.adapters.process.proctree import descendants
+from runner.adapters.process.proctree import descendants, lives
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+PAUSE = 0.01
+NO_SIGNAL = 0  # only tells whether anyone is there
 
 # Linux counts the moment between fork and exec: a child's peak is never less than the agent's own, and
 # says something only when it is more. The margin covers
@@ -23,13 +28,13 @@ _DOUBT = 1 << 20
 class Leader:
     """Only the reaper waits for it: while `running`, its pid cannot have become another process's.
 
-    `memory` is the limit for it and all below it, `since` the loop's time of its start, `on_end` called once.
+    `mark` is in the environment of all of them, `memory` their limit, `since` the loop's time of the start.
     `family` holds descendants seen so far, so that those which leave the group are still found.
     """
 
-    def __init__(self, pid: int, scratch: str, memory: int, since: float) -> None:
+    def __init__(self, pid: int, mark: str, memory: int, since: float) -> None:
         self.pid = pid
-        self.scratch = scratch
+        self.mark = mark
         self.memory = memory
         self.since = since
         self.on_end: Callable[[], None] = _nobody
@@ -38,6 +43,7 @@ class Leader:
         self.cpu_seconds = 0.0
         self.peak: int | None = None
         self.out_of_memory = False
+        self.outlived = False  # others of the tree had to be killed after it ended
         self.family: dict[int, psutil.Process] = {}
         self._floor = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT + _DOUBT
 
@@ -52,9 +58,13 @@ class Leader:
         self.peak = max(used, self.peak or 0)
 
     def terminate(self) -> None:
-        """Ask the group to end; a stopped member has to run to hear it."""
+        """Ask it to end, and it alone, as container engines do: how its children end is its own affair.
+
+        What was stopped has to run to hear it.
+        """
         if self.running:
-            signal_group(self.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
             signal_group(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
@@ -83,12 +93,24 @@ class Leader:
             found.append(pid)
         return found
 
+    async def others_gone(self, patience: float) -> None:
+        """Wait till those who outlived it are gone, too. They were sent SIGKILL, and it takes a moment."""
+        if not self.outlived:
+            return
+        for _ in range(int(patience / PAUSE)):
+            if not self._others():
+                return
+            await asyncio.sleep(PAUSE)
+
+    def _others(self) -> bool:
+        return signal_group(self.pid, NO_SIGNAL) or any(map(lives, self.family.values()))
+
 
 def _nobody() -> None:
     """Nobody wants to know yet."""
 
 
-def signal_group(group: int, number: signal.Signals) -> bool:
+def signal_group(group: int, number: int) -> bool:
     """Whether anyone was there to receive it. A group of nothing but corpses refuses on macOS."""
     try:
         os.killpg(group, number)

@@ -37,12 +37,14 @@ class Sampler:
 
     def _look(self) -> None:
         begun = self._loop.time()
-        self._before()
-        for leader in list(self._leaders.values()):
-            if begun - leader.since >= FIRST:
-                enforce(leader)
-        pause = max(INTERVAL, SHARE * (self._loop.time() - begun))
-        self._timer = self._loop.call_later(pause, self._look) if self._leaders else None
+        try:
+            self._before()
+            for leader in list(self._leaders.values()):
+                if begun - leader.since >= FIRST:
+                    enforce(leader)
+        finally:
+            pause = max(INTERVAL, SHARE * (self._loop.time() - begun))
+            self._timer = self._loop.call_later(pause, self._look) if self._leaders else None
 
 
 def enforce(leader: Leader) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import psutil
 
 from runner.adapters.process.environment import HOST, SCRATCH
+from runner.adapters.process.proctree import lives
 
 ROUNDS = 10
 PATIENCE = 5.0  # seconds for what was sent SIGKILL to be gone
@@ -52,13 +53,6 @@ def find_marked(host: str, root: str, besides: Collection[psutil.Process]) -> Ma
 async def _gone(processes: Collection[psutil.Process]) -> None:
     """Wait for them. `psutil.wait_procs` would take the statuses of those that are our own children."""
     for _ in range(int(PATIENCE / PAUSE)):
-        if not any(map(_lives, processes)):
+        if not any(map(lives, processes)):
             return
         await asyncio.sleep(PAUSE)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -9,6 +9,7 @@ import sys
 import psutil
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PF_FORKNOEXEC = 0x40
 _LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
 
 
@@ -45,6 +46,23 @@ def own_children() -> list[int]:
     return _children_of_thread(f"/proc/{pid}/task/{pid}/children")
 
 
+def is_adopted_corpse(pid: int) -> bool:
+    """Whether our child has ended, unwaited for, and can only be an orphan that we adopted (Linux).
+
+    One that this process started and that is somebody else's to wait for is in our session, or leads its own
+    and has executed a program; the ends of a daemon's forks are neither.
+    """
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(") ")[2].split()
+    except OSError:
+        return False
+    state, session, flags = fields[0], int(fields[3]), int(fields[6])
+    if state != "Z" or session == os.getsid(0):
+        return False
+    return session != pid or bool(flags & _PF_FORKNOEXEC)
+
+
 def descendants(pid: int) -> list[int]:
     """All below `pid`, itself left out."""
     found: list[int] = []
@@ -53,6 +71,14 @@ def descendants(pid: int) -> list[int]:
         found += level
         level = [grandchild for child in level for grandchild in children(child)]
     return found
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it is still the same process and has not ended, waited for or not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _children_of_thread(path: str) -> list[int]:

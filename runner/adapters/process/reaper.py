@@ -6,19 +6,18 @@ import asyncio
 import os
 import signal
 import weakref
-from collections.abc import Sequence
 from contextlib import suppress
 
 import psutil
 
-from runner.adapters.process.environment import SCRATCH
-from runner.adapters.process.leader import Leader, signal_group
+from runner.adapters.process.environment import MARK
+from runner.adapters.process.leader import NO_SIGNAL, Leader, signal_group
 from runner.adapters.process.limits import Sampler
-from runner.adapters.process.proctree import adopt_orphans, descendants, own_children
+from runner.adapters.process.proctree import adopt_orphans, descendants, is_adopted_corpse, own_children
 from runner.errors import EngineUnavailable
 
-JUDGEMENTS = 3
-DOUBT = 0.05  # seconds between them
+LOOKS = 3
+PAUSE = 0.05  # seconds between them
 
 _reapers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Reaper] = weakref.WeakKeyDictionary()
 
@@ -82,49 +81,46 @@ class Reaper:
         leader.status = status
         # No other process can have this group's number yet: numbers are given out in a circle, and this one
         # was given back microseconds ago.
-        if signal_group(leader.pid, signal.SIGKILL) and self._adopts:
-            self._groups.add(leader.pid)
+        if signal_group(leader.pid, signal.SIGKILL):
+            leader.outlived = True
+            if self._adopts:
+                self._groups.add(leader.pid)
         self._end_escaped(leader)
         leader.on_end()
 
-    def _end_escaped(self, leader: Leader) -> None:
-        if self._adopts:
-            self._judge(leader, self._unknown_children(), JUDGEMENTS)
-        self._kill_family(leader)
-
-    def _judge(self, leader: Leader, pids: Sequence[int], times: int) -> None:
-        """Find the leader's among our unknown children; look again later at those that cannot be told yet."""
-        doubtful = []
-        for pid in pids:
+    def _end_escaped(self, leader: Leader, looks: int = LOOKS) -> None:
+        """Kill what left the leader's group. Look again a little later if there was any: it may fork."""
+        again = False
+        for pid in self._unknown_children():
             verdict = belongs(pid, leader)
             if verdict:
                 leader.know([pid, *descendants(pid)])
-            elif verdict is None:
-                doubtful.append(pid)
-        if doubtful and times > 1:
-            asyncio.get_running_loop().call_later(DOUBT, self._judge_again, leader, doubtful, times - 1)
-
-    def _judge_again(self, leader: Leader, pids: Sequence[int], times: int) -> None:
-        self._judge(leader, pids, times)
-        self._kill_family(leader)
-
-    def _kill_family(self, leader: Leader) -> None:
+            again = again or verdict is None
         if leader.family:
             killed = leader.kill_family()
+            leader.outlived = leader.outlived or bool(killed)
+            again = again or bool(killed)
             self._strays.update(killed if self._adopts else ())
+        if again and looks > 1:
+            asyncio.get_running_loop().call_later(PAUSE, self._end_escaped, leader, looks - 1)
 
     def _look(self) -> None:
         """Note which running task each orphan that fell to us came from, while that can still be told."""
         self.collect()
-        if self._adopts:
-            for pid in self._unknown_children():
-                for leader in self.leaders.values():
-                    if belongs(pid, leader):
-                        leader.know([pid])
-                        self._strays.add(pid)
+        for pid in self._unknown_children():
+            for leader in self.leaders.values():
+                if belongs(pid, leader):
+                    leader.know([pid])
+                    self._strays.add(pid)
 
     def _unknown_children(self) -> list[int]:
-        return [pid for pid in own_children() if pid not in self.leaders and pid not in self._strays]
+        if not self._adopts:
+            return []
+        unknown = [pid for pid in own_children() if pid not in self.leaders and pid not in self._strays]
+        corpses = [pid for pid in unknown if is_adopted_corpse(pid)]
+        for pid in corpses:
+            self._collect_stray(pid)
+        return [pid for pid in unknown if pid not in corpses]
 
     def _collect_group(self, group: int) -> None:
         try:
@@ -132,7 +128,7 @@ class Reaper:
                 pass
         except ChildProcessError:
             # Members whose parents are dying too may still fall to us.
-            if not signal_group(group, signal.SIGKILL):
+            if not signal_group(group, NO_SIGNAL):
                 self._groups.discard(group)
 
     def _collect_stray(self, pid: int) -> None:
@@ -147,11 +143,14 @@ class Reaper:
 def belongs(pid: int, leader: Leader) -> bool | None:
     """Whether `pid`, a child that we did not start, came from `leader`'s task: by session or environment.
 
-    None while it has no environment: for a moment in the middle of an exec, or because it was cleared.
+    None while it lives without an environment: for a moment within an exec, or because it was cleared.
     """
     with suppress(OSError, psutil.Error):
         if os.getsid(pid) == leader.pid:
             return os.getpgid(pid) != leader.pid  # its own group's members are collected with it
-        environ = psutil.Process(pid).environ()
-        return environ.get(SCRATCH) == leader.scratch if environ else None
+        process = psutil.Process(pid)
+        environ = process.environ()
+        if environ or process.status() == psutil.STATUS_ZOMBIE:
+            return environ.get(MARK) == leader.mark
+        return None
     return False

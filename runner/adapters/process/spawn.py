@@ -14,8 +14,9 @@ from runner.errors import EngineError, EngineUnavailable, StartError
 TRANSIENT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC})
 
 
-def spawn(command: Sequence[str], env: Mapping[str, str], cwd: str, stdin: int, output: int) -> int:
-    """The pid of the new leader of a session and process group. Both output streams go to `output`.
+def spawn(command: Sequence[str], env: Mapping[str, str], cwd: str, output: int) -> int:
+    """The pid of the new leader of a session and process group. Both output streams go to `output`, a
+    descriptor or `subprocess.DEVNULL`; there is no input.
 
     Raises StartError or EngineUnavailable. No message holds an argument or a value: they may be secret.
     """
@@ -24,7 +25,13 @@ def spawn(command: Sequence[str], env: Mapping[str, str], cwd: str, stdin: int, 
         raise StartError(msg)
     try:
         process = subprocess.Popen(
-            command, stdin=stdin, stdout=output, stderr=output, cwd=cwd, env=env, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
         )
     except (OSError, ValueError) as error:
         raise explain(error, command[0], cwd, env) from None

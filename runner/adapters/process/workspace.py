@@ -24,6 +24,7 @@ class Companion:
         if not await self._ended_within(GRACE):
             self._leader.kill()
             await self._ended_within(GRACE)
+        await self._leader.others_gone(GRACE)
 
     async def _ended_within(self, seconds: float) -> bool:
         try:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from runner.adapters.sqlite import connection, trouble
+from runner.adapters.sqlite.group import Haste, Work
 from runner.adapters.sqlite.signal import Signal
-from runner.adapters.sqlite.writer import Work, Writer
+from runner.adapters.sqlite.writer import Writer
 
 T = TypeVar("T")
 
@@ -61,12 +62,9 @@ class Database:
 
         return await asyncio.to_thread(connect)
 
-    async def write(self, work: Work[T], *, long: bool = False) -> T:
-        """What `work` returns, once all it wrote is on disk. It may be run more than once, see `Writer.run`.
-
-        `long`: it takes more than some milliseconds, keep it off the event loop.
-        """
-        return await self._writer.run(work, long=long)
+    async def write(self, work: Work[T], *, haste: Haste = Haste.SOON) -> T:
+        """What `work` returns, once all it wrote is on disk. It may run more than once: see `Writer.run`."""
+        return await self._writer.run(work, haste)
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returns of one consistent state, without holding up writes or the event loop."""

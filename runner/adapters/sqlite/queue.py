@@ -9,6 +9,7 @@ from functools import partial
 
 from runner.adapters.sqlite import messages
 from runner.adapters.sqlite.database import Database
+from runner.adapters.sqlite.group import Haste
 from runner.model import Backlog, Lease, TaskId
 from runner.ports import Clock
 
@@ -34,7 +35,7 @@ class SqliteQueue:
 
     async def send(self, queue: str, tasks: Sequence[TaskId], *, delay: float = 0.0) -> None:
         work = partial(messages.send, queue=queue, tasks=tasks, visible_at=self._now() + delay)
-        await self._database.write(work, long=len(tasks) > LONG_SEND)
+        await self._database.write(work, haste=Haste.LONG if len(tasks) > LONG_SEND else Haste.SOON)
         self._database.arrivals.notify()
 
     async def receive(self, limit: int, *, wait: float, hide: float) -> Sequence[Lease]:
@@ -59,7 +60,8 @@ class SqliteQueue:
         )
 
     async def complete(self, leases: Sequence[Lease]) -> None:
-        await self._database.write(partial(messages.complete, leases=leases))
+        # Nobody waits for it, and if it were lost the ledger would settle the duplicate.
+        await self._database.write(partial(messages.complete, leases=leases), haste=Haste.WHENEVER)
 
     async def release(self, lease: Lease, delay: float = 0.0) -> None:
         await self._database.write(partial(messages.release, lease=lease, visible_at=self._now() + delay))

@@ -7,6 +7,7 @@ from functools import partial
 
 from runner.adapters.sqlite import cursor, jobs, leadership, listing, rounds
 from runner.adapters.sqlite.database import Database
+from runner.adapters.sqlite.group import Haste
 from runner.model import (
     AttemptRecord,
     Ending,
@@ -29,7 +30,7 @@ class SqliteRecords:
         self._now = now
 
     async def register(self, job: Job) -> tuple[JobRecord, bool]:
-        return await self._database.write(partial(jobs.register, job=job), long=len(job.array.spans) > 1000)
+        return await self._database.write(partial(jobs.register, job=job))
 
     async def job(self, job_id: str) -> JobRecord | None:
         return await self._database.read(partial(jobs.record, job_id=job_id))
@@ -49,10 +50,10 @@ class SqliteRecords:
         await self._database.write(partial(rounds.release, job_id=job_id, at=at))
 
     async def end(self, job_id: str, ending: Ending) -> bool:
-        return await self._database.write(partial(rounds.end, job_id=job_id, ending=ending), long=True)
+        return await self._database.write(partial(rounds.end, job_id=job_id, ending=ending), haste=Haste.LONG)
 
     async def reopen(self, job_id: str, at: float) -> int:
-        return await self._database.write(partial(rounds.reopen, job_id=job_id, at=at), long=True)
+        return await self._database.write(partial(rounds.reopen, job_id=job_id, at=at), haste=Haste.LONG)
 
     async def unsent(self, job_id: str, limit: int) -> Window:
         plan = await self._database.read(partial(cursor.unsent, job_id=job_id, limit=limit))
@@ -63,7 +64,8 @@ class SqliteRecords:
 
     async def sent(self, job_id: str, window: Window) -> None:
         work = partial(cursor.sent, job_id=job_id, window=window)
-        await self._database.write(work, long=len(window.indices) > LONG_WINDOW)
+        haste = Haste.LONG if len(window.indices) > LONG_WINDOW else Haste.SOON
+        await self._database.write(work, haste=haste)
 
     async def outstanding(self, job_id: str, limit: int, after: int = -1) -> Sequence[int]:
         return await self._database.read(partial(cursor.outstanding, job_id=job_id, limit=limit, after=after))

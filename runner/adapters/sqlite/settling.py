@@ -52,18 +52,25 @@ def settle(connection: sqlite3.Connection, job: int, index: int, attempt: int, s
 
 
 def _add_up(connection: sqlite3.Connection, job: int, settled: Settled) -> None:
+    """`over` takes the job out of the unfinished: all tasks ended, or it did as a whole and nothing runs."""
     outcome = settled.outcome
     finished = settled.at if outcome.finished_at is None else outcome.finished_at
-    done, ended = connection.execute(
+    connection.execute(
         """
         UPDATE progress SET
             succeeded = succeeded + ?, failed = failed + ?, cancelled = cancelled + ?,
             task_seconds = task_seconds + ?, cpu_seconds = cpu_seconds + ?,
             peak_memory = nullif(max(coalesce(peak_memory, -1), ?), -1),
             first_started_at = min(coalesce(first_started_at, 1e999), ?),
-            last_finished_at = max(coalesce(last_finished_at, 0), ?)
+            last_finished_at = max(coalesce(last_finished_at, 0), ?),
+            over = CASE
+                WHEN ended_at IS NULL THEN succeeded + failed + cancelled + ? >= size
+                ELSE NOT EXISTS (
+                    SELECT 1 FROM tasks INDEXED BY tasks_unsuccessful
+                    WHERE tasks.job = progress.job AND status = 'RUNNING' AND status <> 'SUCCEEDED'
+                )
+            END
         WHERE job = ?
-        RETURNING succeeded + failed + cancelled >= size, ended_at IS NOT NULL
         """,
         (
             settled.status == "SUCCEEDED",
@@ -74,25 +81,7 @@ def _add_up(connection: sqlite3.Connection, job: int, settled: Settled) -> None:
             -1 if outcome.usage.peak_memory is None else outcome.usage.peak_memory,
             finished if outcome.started_at is None else outcome.started_at,
             finished,
+            settled.status in ("SUCCEEDED", "FAILED", "CANCELLED"),
             job,
         ),
-    ).fetchone()
-    if done or ended:
-        close_if_over(connection, job)
-
-
-def close_if_over(connection: sqlite3.Connection, job: int) -> bool:
-    """Take the job out of the unfinished once all its tasks ended, or it did as a whole and nothing runs."""
-    closed = connection.execute(
-        """
-        UPDATE progress SET over = 1 WHERE job = ? AND (
-            succeeded + failed + cancelled >= size
-            OR ended_at IS NOT NULL AND NOT EXISTS (
-                SELECT 1 FROM tasks
-                WHERE tasks.job = progress.job AND status = 'RUNNING' AND status <> 'SUCCEEDED'
-            )
-        )
-        """,
-        (job,),
     )
-    return closed.rowcount == 1

@@ -1,0 +1,70 @@
+"""Record, then acknowledge: in this order, so that a crash in between makes a duplicate and not a loss."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from runner import retry
+from runner.agent.holding import Holding
+from runner.agent.station import Station
+from runner.errors import RunnerError
+from runner.model import Job, Lease, Outcome, Status, Verdict
+
+log = structlog.get_logger()
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+
+
+async def record(station: Station, job: Job, holding: Holding, outcome: Outcome) -> None:
+    """Write how the attempt ended, for as long as its lease lasts if need be, and only then touch its message."""
+    attempt = holding.attempt
+    verdict = retry.decide(job, attempt, outcome, station.jitter(), _largest_memory(station, job))
+    stands = await _insist(holding, lambda: station.ledger.finish(attempt, outcome, verdict))
+    log.info(
+        "attempt ended",
+        attempt=str(attempt),
+        outcome=str(outcome.kind),
+        task=str(verdict.status),
+        stands=stands,
+    )
+    if stands is None:
+        return  # stays in the journal, and with the message: someone will find it
+    station.journal.ended(attempt)
+    await station.heartbeat.drop(holding)
+    if stands:
+        await _acknowledge(station, holding.lease, verdict)
+
+
+def _largest_memory(station: Station, job: Job) -> int:
+    return station.room.capacity.memory - job.sidecar_memory
+
+
+async def _acknowledge(station: Station, lease: Lease, verdict: Verdict) -> None:
+    try:
+        if verdict.status is Status.RUNNABLE:
+            await station.queue.release(lease, verdict.delay)
+        else:
+            await station.queue.complete([lease])
+    except RunnerError as error:
+        # The message comes back, and the ledger then says what it is worth.
+        log.warning("cannot acknowledge", task=str(lease.task), error=str(error))
+
+
+async def _insist(holding: Holding, write: Callable[[], Awaitable[bool]]) -> bool | None:
+    """Repeat a ledger write while the lease lasts, and three times at least. None: it never got through."""
+    loop = asyncio.get_running_loop()
+    pause, tries = FIRST_PAUSE, 0
+    while True:
+        tries += 1
+        try:
+            return await write()
+        except RunnerError as error:
+            log.warning("cannot record", attempt=str(holding.attempt), error=str(error), tries=tries)
+            if tries >= 3 and loop.time() > holding.held_until:
+                return None
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)
