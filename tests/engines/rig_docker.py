@@ -29,16 +29,18 @@ class DockerRig:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._engines: list[DockerEngine] = []
+        self.engines: list[DockerEngine] = []
         self._hosts: set[str] = set()
         self.image: str | None = None
 
     async def engine(self, host: str) -> Engine:
         return await self.docker(host)
 
-    async def docker(self, host: str, **changes: Any) -> DockerEngine:
-        engine = DockerEngine(host, 2, self._home / "docker", None, time.time, **changes)
-        self._engines.append(engine)
+    async def docker(
+        self, host: str, docker_host: str | None = None, patience: float = 120.0
+    ) -> DockerEngine:
+        engine = DockerEngine(host, 2, self._home / "docker", docker_host, time.time, patience)
+        self.engines.append(engine)
         self._hosts.add(host)
         site = await engine.connected()
         self.image = self.image or await busybox_image(site.api)
@@ -47,7 +49,7 @@ class DockerRig:
     async def crash(self, engine: Engine) -> None:
         """Its connections close, as the kernel would do; containers live on and nobody hears of their end."""
         assert isinstance(engine, DockerEngine)
-        self._engines.remove(engine)
+        self.engines.remove(engine)
         site = await engine.connected()
         await site.background.cancel()
         await site.remover.background.cancel()
@@ -88,11 +90,11 @@ class DockerRig:
         return [*await self.leftovers(host), *(each["Names"][0] for each in found.sandboxes)]
 
     async def _site(self) -> Site:
-        return await self._engines[0].connected()
+        return await self.engines[0].connected()
 
     async def close(self) -> None:
         cleaner = await self.docker("cleaner")
-        for engine in self._engines:
+        for engine in self.engines:
             if engine is not cleaner:
                 await engine.close()
         for host in self._hosts:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from tests.engines.rigs import Bench
 
 
 @pytest.fixture
+def host() -> str:
+    """Nobody else's on this machine."""
+    return f"host-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[ProcessRig]:
     rig = ProcessRig(tmp_path)
     yield rig
@@ -17,5 +24,5 @@ async def rig(tmp_path: Path) -> AsyncIterator[ProcessRig]:
 
 
 @pytest.fixture
-async def bench(rig: ProcessRig) -> Bench:
-    return Bench(rig, "here", await rig.engine("here"))
+async def bench(rig: ProcessRig, host: str) -> Bench:
+    return Bench(rig, host, await rig.engine(host))

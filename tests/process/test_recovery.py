@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import pytest
 from runner.adapters.process.engine import ProcessEngine
 from runner.ports import Engine
 from tests.engines.rig_process import ProcessRig, marked_processes
-from tests.engines.rigs import Bench, Capture
+from tests.engines.rigs import Bench
 from tests.process.waiting import lives
 
 AGENT = """
@@ -75,12 +74,6 @@ async def agents() -> AsyncIterator[Agents]:
     agents = Agents()
     yield agents
     await agents.clean()
-
-
-@pytest.fixture
-def host() -> str:
-    """Nobody else's on this machine."""
-    return f"host-{secrets.token_hex(4)}"
 
 
 async def recovered(rig: ProcessRig, host: str) -> Engine:
@@ -149,15 +142,15 @@ from pathlib import Path
 from runner.adapters.process.engine import ProcessEngine
 
 async def main():
-    engine = ProcessEngine("outer", Path(os.environ["STATE"]), time.time)
-    print(await engine.sweep("outer"))
+    host = os.environ["RUNNER_HOST"]
+    engine = ProcessEngine(host, Path(os.environ["STATE"]), time.time)
+    print(await engine.sweep(host))
 
 asyncio.run(main())
 """
 
 
-async def test_an_agent_that_runs_inside_a_task_does_not_end_itself(rig: ProcessRig, tmp_path: Path) -> None:
-    bench = Bench(rig, "outer", await rig.engine("outer"))
+async def test_an_agent_that_runs_inside_a_task_does_not_end_itself(bench: Bench, tmp_path: Path) -> None:
     env = {"INNER": INNER, "STATE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     script = f'sleep 60 & {sys.executable} -c "$INNER"'
     container, output = await bench.start(bench.script(script, env=env))
@@ -165,16 +158,14 @@ async def test_an_agent_that_runs_inside_a_task_does_not_end_itself(rig: Process
     assert output.data == b"1\n"
 
 
-async def test_a_closed_engine_leaves_nothing(rig: ProcessRig, tmp_path: Path) -> None:
-    engine = ProcessEngine("brief", tmp_path, time.time)
-    await engine.start(rig.spec("brief", ["sleep", "60"]), Capture())
-    await engine.close()
-    assert await rig.everything("brief") == []
+async def test_a_closed_engine_leaves_nothing(bench: Bench) -> None:
+    await bench.start(bench.spec("sleep", "60"))
+    await bench.engine.close()
+    assert await bench.rig.everything(bench.host) == []
 
 
-async def test_tasks_of_ones_own_end_with_a_sweep_as_if_killed(rig: ProcessRig) -> None:
-    bench = Bench(rig, "own", await rig.engine("own"))
+async def test_tasks_of_ones_own_end_with_a_sweep_as_if_killed(bench: Bench) -> None:
     container, _ = await bench.start(bench.spec("sleep", "60"))
-    assert await bench.engine.sweep("own") == 1
+    assert await bench.engine.sweep(bench.host) == 1
     async with asyncio.timeout(5):
         assert (await container.wait()).signal == 9

@@ -22,9 +22,9 @@ async def test_command_and_sidecar_share_the_scratch_directory(bench: Bench) -> 
 async def test_a_sidecar_ends_with_the_removal(bench: Bench) -> None:
     container, _ = await bench.start(bench.spec("true", sidecars=(WRITER,)))
     await container.wait()
-    assert any(name.startswith("sh ") for name in await bench.rig.leftovers("here"))
+    assert any(name.startswith("sh ") for name in await bench.rig.leftovers(bench.host))
     await container.remove()
-    assert await bench.rig.leftovers("here") == []
+    assert await bench.rig.leftovers(bench.host) == []
 
 
 async def test_a_sidecar_is_asked_to_end_before_it_is_made_to(bench: Bench, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ async def test_a_sidecar_that_will_not_end_is_killed(bench: Bench) -> None:
     await container.wait()
     async with asyncio.timeout(8):
         await container.remove()
-    assert await bench.rig.leftovers("here") == []
+    assert await bench.rig.leftovers(bench.host) == []
 
 
 async def test_the_end_of_a_sidecar_is_not_the_commands(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import psutil
 async def until(fact: Callable[[], bool], seconds: float = 10.0) -> None:
     """Real processes take their own time: wait for `fact`, and fail if it does not come."""
     async with asyncio.timeout(seconds):
-        while not fact():  # noqa: ASYNC110 nobody sends an event when another process moves
+        while not fact():
             await asyncio.sleep(0.01)
 
 

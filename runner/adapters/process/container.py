@@ -25,6 +25,7 @@ class ProcessContainer:
     def __init__(
         self,
         spec: ContainerSpec,
+        started_at: float,
         leader: Leader,
         pipe: Pipe,
         workspace: Workspace,
@@ -33,14 +34,14 @@ class ProcessContainer:
     ) -> None:
         self.name = spec.name
         self.labels: Mapping[str, str] = spec.labels
-        self.started_at = now()
+        self.started_at = started_at
         self.directory = workspace.directory
         self._leader = leader
         self._pipe = pipe
         self._workspace = workspace
         self._now = now
         self._on_remove = on_remove
-        self._finished_at = self.started_at
+        self._finished_at = started_at
         self._warning = ""
         self._exit: Exit | None = None
         self._waiters: set[asyncio.Future[None]] = set()

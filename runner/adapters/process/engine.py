@@ -70,6 +70,7 @@ class ProcessEngine:
 
     def _run(self, spec: ContainerSpec, output: Output, workspace: Workspace) -> ProcessContainer:
         pipe = Pipe(output)
+        started_at = self._now()  # before, not after: no task may seem to end sooner than it can have
         try:
             leader = self._spawn(spec.command, spec.env, workspace.directory, pipe.writer, spec.memory)
         except BaseException:
@@ -78,7 +79,7 @@ class ProcessEngine:
         finally:
             os.close(pipe.writer)
         pipe.listen()
-        return ProcessContainer(spec, leader, pipe, workspace, self._now, self._forget)
+        return ProcessContainer(spec, started_at, leader, pipe, workspace, self._now, self._forget)
 
     def _accompany(self, sidecar: Sidecar, directory: str) -> Companion:
         try:

@@ -19,9 +19,8 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 PAUSE = 0.01
 NO_SIGNAL = 0  # only tells whether anyone is there
 
-# Linux counts the moment between fork and exec: a child's peak is never less than the agent's own, and
-# says something only when it is more. The margin covers
-# counters that the kernel keeps only approximately.
+# Linux counts the moment between fork and exec: a child's peak is never less than the agent's own, and says
+# something only when it is more. The margin covers counters that the kernel keeps only approximately.
 _DOUBT = 1 << 20
 
 

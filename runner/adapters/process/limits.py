@@ -62,10 +62,10 @@ def enforce(leader: Leader) -> None:
 
 def survey(leader: Leader) -> list[psutil.Process]:
     """The leader and all below it, also below those seen earlier that have detached themselves since."""
-    below = descendants(leader.pid)
+    below = set(descendants(leader.pid))
     for pid in [pid for pid in leader.family if pid not in below]:
         if leader.family[pid].is_running():
-            below += descendants(pid)
+            below.update(descendants(pid))
         else:
             del leader.family[pid]
     leader.know(below)

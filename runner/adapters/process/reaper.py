@@ -41,6 +41,8 @@ class Reaper:
         self._groups: set[int] = set()  # killed with their leader, not all members collected
         self._strays: set[int] = set()  # left their group, became our children, and are some task's
         self._adopts = adopt_orphans()
+        # Children from before any task (an agent's watchdog) are no task's: not to be asked about at each end.
+        self._others = frozenset(own_children())
         self._sampler = Sampler(loop, self.leaders, self._look)
         try:
             loop.add_signal_handler(signal.SIGCHLD, self.collect)
@@ -116,7 +118,8 @@ class Reaper:
     def _unknown_children(self) -> list[int]:
         if not self._adopts:
             return []
-        unknown = [pid for pid in own_children() if pid not in self.leaders and pid not in self._strays]
+        known = self.leaders.keys() | self._strays | self._others
+        unknown = [pid for pid in own_children() if pid not in known]
         corpses = [pid for pid in unknown if is_adopted_corpse(pid)]
         for pid in corpses:
             self._collect_stray(pid)

@@ -55,10 +55,10 @@ class Scratch:
 
     def drop_clean(self) -> None:
         """Remove the directories kept for later tasks, and `root` if nothing is left in it."""
-        with contextlib.suppress(OSError):
-            while self._clean:
-                os.rmdir(self._clean.pop())
-            os.rmdir(self.root)
+        for path in (*self._clean, self.root):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+        self._clean.clear()
 
 
 def _untouched(path: str) -> bool:
