@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.model import Job, Kind, Outcome
+from runner.model import Charge, Job, Kind, Outcome
 from runner.units import format_duration, format_size
 
 # Shells and container engines report these for a command that could not be run at all.
@@ -11,6 +11,19 @@ NOT_FOUND = 127
 BY_SIGNAL = 128
 HIGHEST_SIGNAL = 64
 
+WORDS = {
+    Kind.SUCCEEDED: "succeeded",
+    Kind.FAILED: "failed",
+    Kind.TIMED_OUT: "timed out",
+    Kind.OUT_OF_MEMORY: "ran out of memory",
+    Kind.KILLED: "was killed",
+    Kind.CANCELLED: "was cancelled",
+    Kind.START_ERROR: "could not be started",
+    Kind.IMAGE_ERROR: "had no image to run in",
+    Kind.DISK_FULL: "met a full disk",
+    Kind.INTERRUPTED: "was interrupted",
+    Kind.LOST: "was lost",
+}
 GENERAL = {
     Kind.KILLED: "Something outside the task sent the signal: the system short of memory, or a person.",
     Kind.START_ERROR: "It could not be started as the job asks; the reason names what to change.",
@@ -22,11 +35,12 @@ GENERAL = {
 
 def ended(outcome: Outcome) -> str:
     """How an attempt ended, as the end of a sentence that begins with the attempt."""
-    if outcome.kind is Kind.SUCCEEDED:
-        return f"succeeded{_took(outcome)}"
-    words = str(outcome.kind).replace("_", " ")
-    detail = f": {outcome.reason}" if outcome.reason else ""
-    return f"{words}{detail}{_took(outcome)}"
+    return briefly(outcome) + _took(outcome)
+
+
+def briefly(outcome: Outcome) -> str:
+    """The same for attempts that ended alike, however long they took."""
+    return WORDS[outcome.kind] + (f": {outcome.reason}" if outcome.reason else "")
 
 
 def _took(outcome: Outcome) -> str:
@@ -41,6 +55,8 @@ def advice(job: Job, outcome: Outcome, memory: int | None) -> str:
         return _more_time(job)
     if outcome.kind is Kind.FAILED:
         return _exit_code(outcome.exit_code)
+    if outcome.kind is Kind.START_ERROR and outcome.charge is Charge.INFRA:
+        return "That was the engine's failure; it uses up none of the job's own retries."
     if outcome.kind is Kind.IMAGE_ERROR:
         return f"Check the image's name and your right to it: {job.image}"
     return GENERAL.get(outcome.kind, "")

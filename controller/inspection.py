@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from controller.listing import find_task
 from controller.obstacles import Situation
 from controller.ports import Records
-from runner.model import JobRecord, Status, TaskId
+from runner.model import JobRecord, Status, TaskId, TaskRecord
 from runner.ports import Queue
 from runner.settings import Settings
 
 FAILURES_READ = 5
+RETRYING_READ = 3
 
 
 async def inspect(
@@ -36,11 +38,19 @@ async def inspect(
         backlog=(await queue.backlog()).get(job.queue),
         ahead=await _ahead(records, settings, record),
         failures=failures,
+        retrying=await _retrying(records, record) if task is None else (),
         task=await find_task(records, record, task) if task else None,
         attempts=await records.attempts(task) if task else (),
         only_engine="process" if settings.engine == "process" else None,
         agent_logs=str(_agent_logs(settings.home)),
     )
+
+
+async def _retrying(records: Records, record: JobRecord) -> Sequence[TaskRecord]:
+    if record.status.terminal or not record.counts.runnable:
+        return ()
+    found = await records.tasks(record.job.id, statuses={Status.RUNNABLE}, limit=RETRYING_READ)
+    return [task for task in found if task.outcome is not None]
 
 
 async def _ahead(records: Records, settings: Settings, record: JobRecord) -> int:

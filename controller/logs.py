@@ -80,7 +80,7 @@ class _Tail:
         self._lines[-1] += first
         self._lines.extend(others)
         # The piece behind the last newline is not a line as long as it is empty.
-        while len(self._lines) > self._most + (not self._lines[-1]):
+        while len(self._lines) > max(1, self._most + (not self._lines[-1])):
             self._lines.popleft()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.advice import ended
 from controller.dependencies import describe
 from runner.model import AttemptRecord, Backlog, HostReport, JobRecord, Status, TaskRecord
 from runner.units import format_duration, format_size
@@ -25,9 +26,9 @@ class Reason:
 class Situation:
     """All that is known of a job, and of one of its tasks if `task` is given, at the time `now`.
 
-    `led`: somebody supervises. `ahead`: waiting tasks of jobs that are served earlier. `failures`: some of
-    the job's failed tasks. `only_engine`: the one that runs everything, if one was set. `agent_logs`: where
-    agents log.
+    `led`: somebody supervises. `ahead`: waiting tasks of jobs that are served earlier. `failures`: some of the
+    job's failed tasks; `retrying`: some that failed and wait for another try. `only_engine`: the one that runs
+    everything, if one was set. `agent_logs`: where agents log.
     """
 
     job: JobRecord
@@ -38,6 +39,7 @@ class Situation:
     backlog: Backlog | None = None
     ahead: int = 0
     failures: Sequence[TaskRecord] = ()
+    retrying: Sequence[TaskRecord] = ()
     task: TaskRecord | None = None
     attempts: Sequence[AttemptRecord] = ()
     only_engine: str | None = None
@@ -122,6 +124,19 @@ def _no_engine(engine: str) -> str:
     return f"No agent has the {engine} engine it needs."
 
 
+def held_back(situation: Situation) -> Iterator[Reason]:
+    """Tasks that failed, and wait for their next try."""
+    for task in situation.retrying:
+        if task.outcome is not None:
+            text = f"Task {task.task.index} {ended(task.outcome)}; its next attempt {_due(situation, task)}."
+            yield Reason("backoff", text)
+
+
+def _due(situation: Situation, task: TaskRecord) -> str:
+    left = (task.not_before or 0.0) - situation.now
+    return f"is held back for {format_duration(left)} more" if left > 0 else "is due"
+
+
 def at_max_parallel(situation: Situation) -> Iterator[Reason]:
     most, running = situation.job.job.max_parallel, situation.job.counts.running
     if most is not None and running >= most:
@@ -167,6 +182,7 @@ DECISIVE: Sequence[Callable[[Situation], Iterator[Reason]]] = (unled, no_agent)
 OTHERS: Sequence[Callable[[Situation], Iterator[Reason]]] = (
     unserved,
     unfit_agents,
+    held_back,
     at_max_parallel,
     no_room,
     others_ahead,

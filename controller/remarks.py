@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-import structlog
-
 WARNING = 30
 
 
@@ -17,6 +15,8 @@ def warnings_to(emit: Callable[[str], object]) -> Iterator[None]:
 
     A program that has set up structlog for itself keeps that.
     """
+    import structlog  # as dear as all the rest of a command that does not wait
+
     if structlog.is_configured():
         yield
         return

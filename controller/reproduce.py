@@ -92,16 +92,18 @@ def _next(job: Job, attempt: Attempt, before: AttemptRecord) -> Attempt:
 
 
 def docker_command(
-    this: Again, *, cpus: float, host: str | None = None, terminal: bool = False, shell: bool = False
+    this: Again, *, cpus: float, host: str | None = None, shell: bool = False, terminal: bool = True
 ) -> list[str]:
     """The `docker` command line. Secrets pass through its own environment, so that no argument holds one.
 
-    `cpus`: how many the machine has; the engine refuses to give more.
+    `cpus`: how many the machine has; the engine refuses to give more. `shell`: one in place of the command, on this
+    `terminal` if there is one.
     """
     environment = {**this.environment, "RUNNER_SCRATCH": SCRATCH, "RUNNER_METADATA": METADATA}
     limits = this.job.limits
     command = ["docker", *(["--host", host] if host else []), "run", "--rm", "--init"]
-    command += ["--interactive", "--tty"] if terminal else []
+    command += ["--interactive"] if shell else []
+    command += ["--tty"] if shell and terminal else []
     command += ["--security-opt", "no-new-privileges"]
     command += ["--memory", str(this.attempt.memory), "--memory-swap", str(this.attempt.memory)]
     command += ["--cpus", f"{min(limits.vcpus, cpus):g}", "--pids-limit", str(limits.pids)]
@@ -127,7 +129,7 @@ def mount_option(mount: Mount) -> str:
 
 def docker_line(this: Again, *, cpus: float, host: str | None = None, shell: bool = False) -> str:
     """To paste into a shell in whose environment the secrets are."""
-    return quoted(docker_command(this, cpus=cpus, host=host, terminal=shell, shell=shell))
+    return quoted(docker_command(this, cpus=cpus, host=host, shell=shell))
 
 
 def process_line(this: Again, environment: Mapping[str, str], *, shell: bool = False) -> str:

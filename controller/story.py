@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from controller.advice import advice, ended
 from controller.obstacles import Reason, Situation, ago, obstacles, unled, waiting_for_parents
@@ -113,11 +114,19 @@ def _history(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
         for attempt in situation.attempts
         if not (task.status.terminal and attempt.number == task.attempt)
     ]
-    for attempt in reversed(earlier):
-        yield Reason("earlier_attempt", _attempt_text(situation, attempt))
+    for _, alike in groupby(reversed(earlier), _how):
+        newest, *others = alike
+        text = _attempt_text(situation, newest)
+        same = f" So did {_times(len(others), 'attempt')} before it." if others else ""
+        yield Reason("earlier_attempt", text + same)
     if earlier and not task.status.terminal and earlier[-1].outcome.kind is not Kind.SUCCEEDED:
         yield from advised(situation, earlier[-1].outcome, task.memory)
         yield from _last_lines(earlier[-1].outcome)
+
+
+def _how(attempt: AttemptRecord) -> tuple[object, ...]:
+    """Attempts that are equal in this are told as one."""
+    return attempt.outcome.kind, attempt.outcome.reason, host_of(attempt.owner)
 
 
 def _attempt_text(situation: Situation, attempt: AttemptRecord) -> str:

@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from controller.advice import briefly
 from controller.ports import Records
 from controller.wiring import Parts
 from runner.errors import NotFound
-from runner.model import JobRecord
+from runner.model import JobRecord, Status
 
 POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one look saw: the jobs, the unfinished ones that they come after, and what ails the fleet."""
+    """What one look saw: the jobs, the unfinished ones that they come after, and what keeps them from going on."""
 
     jobs: Sequence[JobRecord]
     parents: Sequence[JobRecord] = ()
@@ -70,8 +71,26 @@ class Watch:
         self._ended: dict[str, JobRecord] = {}
 
     async def look(self, trouble: str = "") -> View:
+        """`trouble` is the fleet's, if there is any."""
         jobs = [await self._read(job_id) for job_id in self._ids]
-        return View(jobs, await self._unfinished_parents(jobs), trouble)
+        parents = await self._unfinished_parents(jobs)
+        return View(jobs, parents, trouble or await self._held_back([*parents, *jobs]))
+
+    async def _held_back(self, jobs: Iterable[JobRecord]) -> str:
+        """Why nothing runs though something did: tasks failed, and wait for another try."""
+        for record in jobs:
+            counts = record.counts
+            if (
+                record.first_started_at is None
+                or counts.running
+                or not counts.runnable
+                or record.status.terminal
+            ):
+                continue
+            for task in await self._records.tasks(record.job.id, statuses={Status.RUNNABLE}, limit=1):
+                if task.outcome is not None:
+                    return f"{record.job.name}: task {task.task.index} {briefly(task.outcome)}; it is tried again"
+        return ""
 
     async def _unfinished_parents(self, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
         """Of all generations, the nearest last."""

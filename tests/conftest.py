@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from runner.adapters.docker.engine import DockerEngine
 from runner.errors import BadInput
 from tests.images import busybox_archive
 
-LEFT_OUT = "needs Docker"
+LEFT_OUT = pytest.StashKey[dict[str, Any]]()
 HOW_TO_INCLUDE = """\
 To include them: install Docker (Debian, Ubuntu: apt install docker.io busybox-static), start it, and
 see that `docker version` shows a server for this user; DOCKER_HOST is respected. With RUNNER_REQUIRE_DOCKER=1
@@ -57,28 +58,39 @@ def must_have_docker() -> bool:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("docker")]
     if not marked or must_have_docker() or not docker_problem():
         return
-    for item in marked:
-        item.add_marker(pytest.mark.skip(reason=f"{LEFT_OUT}: {docker_problem()}"))
+    items[:] = [item for item in items if item not in marked]
+    config.hook.pytest_deselected(items=marked)
+    files = Counter(item.nodeid.partition("::")[0] for item in marked)
+    config.stash[LEFT_OUT] = {"why": docker_problem(), "files": dict(files)}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker") and must_have_docker() and docker_problem():
-        pytest.fail(f"{LEFT_OUT}, and must not be left out here: {docker_problem()}", pytrace=False)
+        pytest.fail(f"needs Docker, and must not be left out here: {docker_problem()}", pytrace=False)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [
-        report for report in terminalreporter.stats.get("skipped", []) if LEFT_OUT in str(report.longrepr)
-    ]
-    if not skipped:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of a parallel run tells the process that prints the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if left_out := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[LEFT_OUT] = left_out
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash.get(LEFT_OUT, None)
+    if left_out is None:
         return
-    files = Counter(report.nodeid.partition("::")[0] for report in skipped)
-    terminalreporter.section(f"left out: {len(skipped)} tests that need Docker")
-    terminalreporter.line(docker_problem() or str(skipped[0].longrepr))
-    for file, count in sorted(files.items()):
+    terminalreporter.section(f"left out: {sum(left_out['files'].values())} tests that need Docker")
+    terminalreporter.line(left_out["why"])
+    for file, count in sorted(left_out["files"].items()):
         terminalreporter.line(f"  {count:4}  {file}")
     terminalreporter.line(HOW_TO_INCLUDE)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +50,17 @@ class Desk:
     def call(self, *arguments: str, **more: Any) -> Result:
         return CliRunner(env=self.environment).invoke(
             cli, arguments, prog_name="runner-controller", catch_exceptions=False, **more
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """The command in a process of its own."""
+        given = {name: value for name, value in self.environment.items() if value}
+        return subprocess.Popen(
+            [sys.executable, "-m", "controller.cli.main", *arguments],
+            env={**os.environ, **given},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def out(self, *arguments: str) -> str:

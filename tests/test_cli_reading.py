@@ -188,7 +188,7 @@ def test_listing_failures_of_a_huge_job_takes_no_longer_than_of_a_small_one(desk
     for name, size in (("small", "1000"), ("huge", "1000000")):
         desk.submit("--name", name, "--array", size)
         desk.work(by_index({5: ended(Kind.FAILED)}))
-    times = {}
+    times: dict[str, float] = {}
     for name in ("small", "huge", "small", "huge"):
         start = time.perf_counter()
         assert len(json.loads(desk.out("tasks", name, "--filter", "failed", "--output", "json"))) == 1

@@ -49,7 +49,9 @@ HOST = HostReport(
     seen_at=NOW - 1,
 )
 FULL = replace(HOST, free_vcpus=0, tasks=4)
-PARENT = JobRecord(Job("ppp", "parent", ("x",), Array.of_size(4)), Counts(runnable=3, succeeded=1), released_at=1)
+PARENT = JobRecord(
+    Job("ppp", "parent", ("x",), Array.of_size(4)), Counts(runnable=3, succeeded=1), released_at=1
+)
 SITUATION = Situation(OPEN, NOW, led=True, hosts=[HOST])
 
 FAILED = Outcome(
@@ -65,7 +67,14 @@ TASK = TaskId("jjj", 4)
 WAITING = TaskRecord(TASK, Status.RUNNABLE)
 RUNNING = TaskRecord(TASK, Status.RUNNING, attempt=1, tries=1, owner="local-1#a", begun_at=950.0)
 ENDED = TaskRecord(
-    TASK, Status.FAILED, attempt=1, tries=1, owner="local-1#a", user_failures=1, begun_at=900.0, outcome=FAILED
+    TASK,
+    Status.FAILED,
+    attempt=1,
+    tries=1,
+    owner="local-1#a",
+    user_failures=1,
+    begun_at=900.0,
+    outcome=FAILED,
 )
 
 
@@ -107,7 +116,9 @@ PARENT_FAILED = Ending(Status.FAILED, "parent (ppp) failed: 1 of 4 tasks did", 9
             "no_engine",
             id="an image, and no Docker",
         ),
-        pytest.param({"hosts": [replace(HOST, memory=GIB // 2)]}, "does_not_fit", id="too large for any agent"),
+        pytest.param(
+            {"hosts": [replace(HOST, memory=GIB // 2)]}, "does_not_fit", id="too large for any agent"
+        ),
         pytest.param(
             {"hosts": [replace(HOST, state="unhealthy", note="disk low")]},
             "agent_takes_no_work",
@@ -122,7 +133,9 @@ PARENT_FAILED = Ending(Status.FAILED, "parent (ppp) failed: 1 of 4 tasks did", 9
         pytest.param({"backlog": Backlog(3, 0, 0, NOW)}, "queued", id="a message waits"),
         pytest.param({}, "about_to_start", id="nothing in its way"),
         pytest.param(
-            {"job": job_with(released_at=None), "parents": {"ppp": PARENT}}, "waits_for_job", id="waits for a job"
+            {"job": job_with(released_at=None), "parents": {"ppp": PARENT}},
+            "waits_for_job",
+            id="waits for a job",
         ),
         pytest.param({"job": job_with(counts=Counts(succeeded=10))}, "succeeded", id="succeeded"),
         pytest.param({"job": job_with(counts=Counts(succeeded=9, failed=1))}, "tasks_failed", id="failed"),
@@ -130,10 +143,14 @@ PARENT_FAILED = Ending(Status.FAILED, "parent (ppp) failed: 1 of 4 tasks did", 9
             {"job": job_with(counts=Counts(cancelled=10), ending=CANCELLED)}, "cancelled", id="cancelled"
         ),
         pytest.param(
-            {"job": job_with(counts=Counts(cancelled=10), ending=PARENT_FAILED)}, "ended_early", id="parent failed"
+            {"job": job_with(counts=Counts(cancelled=10), ending=PARENT_FAILED)},
+            "ended_early",
+            id="parent failed",
         ),
         pytest.param(
-            {"job": job_with(counts=Counts(running=1, cancelled=9), ending=CANCELLED)}, "stopping", id="stopping"
+            {"job": job_with(counts=Counts(running=1, cancelled=9), ending=CANCELLED)},
+            "stopping",
+            id="stopping",
         ),
     ],
 )
@@ -183,7 +200,9 @@ def test_max_parallel_is_named_for_the_tasks_that_wait() -> None:
 
 
 def test_where_nobody_supervises_nothing_else_is_told() -> None:
-    assert codes(replace(SITUATION, led=False, backlog=Backlog(9, 0, 0, NOW), ahead=3)) == ["nobody_supervises"]
+    assert codes(replace(SITUATION, led=False, backlog=Backlog(9, 0, 0, NOW), ahead=3)) == [
+        "nobody_supervises"
+    ]
 
 
 def test_a_job_that_waits_for_a_parent_says_how_far_that_is() -> None:
@@ -253,7 +272,7 @@ def test_a_running_task_whose_agent_is_silent_says_so() -> None:
 
 
 def test_earlier_attempts_are_told_newest_first() -> None:
-    attempts = [AttemptRecord(TASK, 1, number, "local-1#a", 900.0, FAILED) for number in (1, 2)]
+    attempts = [AttemptRecord(TASK, 1, number, f"local-{number}#a", 900.0, FAILED) for number in (1, 2)]
     waiting = replace(WAITING, attempt=2, user_failures=2)
     texts = [
         reason.text
@@ -261,6 +280,25 @@ def test_earlier_attempts_are_told_newest_first() -> None:
         if reason.code == "earlier_attempt"
     ]
     assert [text.split(" on ")[0] for text in texts] == ["Attempt 2", "Attempt 1"]
+
+
+def test_attempts_that_ended_alike_are_told_as_one() -> None:
+    attempts = [AttemptRecord(TASK, 1, number, "local-1#a", 900.0, FAILED) for number in (1, 2, 3)]
+    text = told(replace(SITUATION, task=replace(WAITING, attempt=3), attempts=attempts))
+    assert "So did 2 attempts before it." in text
+    assert "Attempt 2" not in text
+
+
+def test_a_job_whose_waiting_tasks_failed_before_says_how_and_until_when() -> None:
+    task = replace(WAITING, attempt=1, outcome=FAILED, not_before=NOW + 60)
+    first = explain(replace(SITUATION, retrying=[task]))[0]
+    assert first.code == "backoff"
+    assert "Task 4 failed: exit code 3 after 2s; its next attempt is held back for 1m more" in first.text
+
+
+def test_a_start_that_the_engine_failed_is_not_blamed_on_the_job() -> None:
+    outcome = Outcome(Kind.START_ERROR, Charge.INFRA, reason="no answer")
+    assert "the engine's failure" in told(after(outcome))
 
 
 def test_the_attempt_that_ended_a_task_is_not_told_twice() -> None:

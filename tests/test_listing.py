@@ -118,7 +118,9 @@ def test_listing_waiting_tasks_stops_when_all_that_wait_were_found() -> None:
         pytest.param(None, None, Status.PENDING, "", id="waits for parents"),
         pytest.param(1.0, None, Status.RUNNABLE, "", id="may run"),
         pytest.param(1.0, Ending(Status.CANCELLED, "by me", 2.0), Status.CANCELLED, "by me", id="cancelled"),
-        pytest.param(None, Ending(Status.FAILED, "parent", 2.0), Status.CANCELLED, "parent", id="parent failed"),
+        pytest.param(
+            None, Ending(Status.FAILED, "parent", 2.0), Status.CANCELLED, "parent", id="parent failed"
+        ),
     ],
 )
 def test_a_task_that_never_began_follows_its_job(

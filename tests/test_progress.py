@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.cli.output import speed
 from controller.progress import FEWEST, WINDOW, Pace, overall_rate, time_left
 from runner.model import Array, Counts, Job, JobRecord
 
@@ -50,9 +51,7 @@ def test_tasks_opened_again_start_a_new_measurement() -> None:
     assert pace_of((0, 0), (10, 100), (11, 40), (21, 50)).rate == pytest.approx(1.0)
 
 
-@given(
-    per_look=st.integers(1, 1000), looks=st.integers(3, 400), interval=st.floats(0.1, 10, allow_nan=False)
-)
+@given(per_look=st.integers(1, 1000), looks=st.integers(3, 400), interval=st.floats(0.1, 10, allow_nan=False))
 def test_a_steady_speed_is_found_exactly(per_look: int, looks: int, interval: float) -> None:
     pace = pace_of(*((look * interval, look * per_look) for look in range(looks)))
     assert pace.rate == pytest.approx(per_look / interval)
@@ -80,3 +79,10 @@ def test_a_job_without_a_start_has_no_rate() -> None:
 )
 def test_time_left(record: JobRecord, rate: float | None, left: float | None) -> None:
     assert time_left(record, rate) == left
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"), [(1234.5, "1234"), (99.96, "100"), (3.14159, "3.14"), (0.0123, "0.0123")]
+)
+def test_a_speed_is_shown_without_an_exponent(rate: float, shown: str) -> None:
+    assert speed(rate) == shown

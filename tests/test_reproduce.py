@@ -141,6 +141,18 @@ def test_a_shell_takes_the_place_of_entrypoint_and_command() -> None:
     assert command[-3:] == ["--entrypoint", "/bin/sh", DIGEST]
 
 
+@pytest.mark.parametrize(
+    ("terminal", "given"), [(True, ["--interactive", "--tty"]), (False, ["--interactive"])]
+)
+def test_a_shell_reads_what_is_typed(terminal: bool, given: list[str]) -> None:
+    command = docker_command(again(JOB, TASK, ATTEMPTS, None), cpus=8, shell=True, terminal=terminal)
+    assert [word for word in command if word in ("--interactive", "--tty")] == given
+
+
+def test_a_command_reads_nothing() -> None:
+    assert "--interactive" not in docker_command(again(JOB, TASK, ATTEMPTS, None), cpus=8)
+
+
 def test_another_docker_host_is_named() -> None:
     line = docker_line(again(JOB, TASK, ATTEMPTS, None), cpus=8, host="tcp://there:2375")
     assert line.startswith("docker --host tcp://there:2375 run --rm ")

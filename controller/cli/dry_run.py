@@ -41,7 +41,9 @@ def _object(settings: Settings, draft: JobDraft, found: list[Shard]) -> dict[str
 
 def _print_text(settings: Settings, draft: JobDraft, found: list[Shard]) -> None:
     _heading("The job, with every key:")
-    for text in yaml.safe_dump(job_keys(draft.job), sort_keys=False, allow_unicode=True).splitlines():
+    for text in yaml.safe_dump(
+        job_keys(draft.job), sort_keys=False, allow_unicode=True, width=1_000_000
+    ).splitlines():
         line(f"  {text}")
     size = draft.job.array.size
     _heading(f"{size} task{'' if size == 1 else 's'}:")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from controller.cli.output import duration, remark
+from controller.cli.output import duration, remark, speed
 from controller.progress import Pace, time_left
 from controller.waiting import View
 from runner.model import Counts, JobRecord, Status
@@ -60,7 +60,7 @@ class Paces:
         left = time_left(record, rate)
         if rate is None or record.status is not Status.RUNNING:
             return "", ""
-        return f"{rate:.3g}/s", "" if left is None else f"{duration(max(1, round(left)))} left"
+        return f"{speed(rate)}/s", "" if left is None else f"{duration(max(1, round(left)))} left"
 
 
 class PlainDisplay:
@@ -75,9 +75,9 @@ class PlainDisplay:
         self._trouble = ""
 
     def show(self, view: View) -> None:
-        if view.trouble != self._trouble:
+        if view.trouble and view.trouble != self._trouble:
             self._trouble = view.trouble
-            self.note(view.trouble or "the trouble is over")
+            self.note(view.trouble)
         lines = {record.job.id: self._line(record) for record in (*view.parents, *view.jobs)[:MOST_JOBS]}
         if self._clock() < self._not_before:
             return

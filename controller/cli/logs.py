@@ -10,6 +10,7 @@ import click
 
 from controller.cli.app import App, pass_app
 from controller.cli.output import on_terminal, remark
+from controller.cli.supervision import say_if_unsupervised
 from controller.listing import find_task
 from controller.logs import Line, Merged, read_task
 from controller.selectors import select_one, select_task
@@ -49,6 +50,8 @@ def command(app: App, selector: str, follow: bool, tail: int | None, attempt: in
 
     async def work(parts: Parts) -> None:
         record = await select_one(parts.records, selector.rpartition("/")[0] or selector)
+        if follow and not record.status.terminal:
+            await say_if_unsupervised(parts, record.job.id)
         if "/" in selector or record.job.array.size == 1:
             record, task = await select_task(parts.records, selector)
             await _print_task(parts, record, task, follow=follow, tail=tail, attempt=attempt)

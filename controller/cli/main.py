@@ -12,7 +12,7 @@ from typing import IO, Any
 import click
 
 from controller.cli.app import App
-from runner.errors import RunnerError
+from runner.errors import RunnerError, Unavailable
 from runner.wording import printable
 
 INTERRUPTED = 130
@@ -77,6 +77,10 @@ def guarded(work: Callable[[], object]) -> object:
     except BrokenPipeError:
         _close_stdout()
         raise click.exceptions.Exit(0) from None
+    except OSError as error:
+        # The machine's, not ours: a full disk behind stdout, a directory that must not be read.
+        _close_stdout()
+        raise Failure(Unavailable(str(error))) from error
     return result
 
 
@@ -111,6 +115,8 @@ def cli(context: click.Context, config: Path | None) -> None:
       runner-controller logs last/3
     """
     context.obj = App(config)
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def main() -> None:

@@ -76,6 +76,11 @@ def duration(seconds: float | None) -> str:
     return format_duration(round(seconds) if seconds >= 10 else round(seconds, 2))
 
 
+def speed(rate: float) -> str:
+    """Three digits that count, and never an exponent."""
+    return f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 def clock_time(at: float | None) -> str:
     """The machine's local time."""
     return "-" if at is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

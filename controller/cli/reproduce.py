@@ -93,9 +93,7 @@ def _in_container(this: Again, secrets: Mapping[str, str], host: str | None, *, 
         message = "there is no `docker` command here; see the line it would run with --print"
         raise Unavailable(message)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    command = reproducing.docker_command(
-        this, cpus=_cpus(), host=host, terminal=terminal and shell, shell=shell
-    )
+    command = reproducing.docker_command(this, cpus=_cpus(), host=host, terminal=terminal, shell=shell)
     return foreground([docker, *command[1:]], {**os.environ, **secrets}, None, stdin=shell)
 
 

@@ -10,9 +10,9 @@ from controller import submission
 from controller.cli.app import App, pass_app
 from controller.cli.jobs import print_jobs
 from controller.cli.output import Format, output_option, remark
-from controller.cli.submit import say_if_unsupervised
 from controller.cli.summary import print_summaries
-from controller.cli.wait import exit_status, say_what_is_left, wait_for, wait_option, waits
+from controller.cli.supervision import say_if_unsupervised, say_what_is_left
+from controller.cli.wait import exit_status, wait_for, wait_option, waits
 from controller.dependencies import describe
 from controller.selectors import select_one
 from controller.submission import Reopened

@@ -38,7 +38,7 @@ async def serve(parts: Parts) -> None:
     log = structlog.get_logger()
     told = asyncio.Event()
     interrupts = Interrupts()
-    interrupts.react = lambda _: told.set()
+    interrupts.react = told.set
     with interrupts.handled():
         log.info("supervising", home=str(parts.settings.home))
         async with supervising(parts) as running:

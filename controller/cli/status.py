@@ -9,7 +9,7 @@ import click
 from controller.cli.app import App, pass_app
 from controller.cli.explain import look_into
 from controller.cli.jobs import print_jobs
-from controller.cli.output import Format, clock_time, duration, line, output_option
+from controller.cli.output import Format, clock_time, duration, line, output_option, speed
 from controller.cli.tables import print_pairs
 from controller.explain import explain
 from controller.progress import overall_rate, time_left
@@ -89,7 +89,7 @@ def _times(record: JobRecord, now: float) -> Iterator[tuple[str, object]]:
         yield "Ended", clock_time(finished_at(record))
     rate = overall_rate(record, now)
     if rate is not None:
-        yield "Rate", f"{rate:.3g} tasks/s"
+        yield "Rate", f"{speed(rate)} tasks/s"
         if record.status is Status.RUNNING:
             yield "Time left", duration(time_left(record, rate))
     if record.first_started_at is not None:

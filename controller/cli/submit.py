@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from controller import intake
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, line, output_option, print_json, remark
 from controller.cli.summary import print_summaries
-from controller.cli.wait import exit_status, say_what_is_left, wait_for, wait_option, waits
+from controller.cli.supervision import say_if_unsupervised, say_what_is_left
+from controller.cli.wait import exit_status, wait_for, wait_option, waits
 from controller.dependencies import describe
 from controller.draft import JobDraft
 from controller.report import job_object
 from controller.submission import Submission
 from controller.wiring import Parts
 from runner.model import JobRecord
+from runner.settings import Settings
 
 SEPARATOR = "--"
 
@@ -113,14 +115,9 @@ def command(
       runner-controller submit --after "$first" second.yaml --wait
     """
     settings = app.settings()
-    overrides = {**flags, "command": tail}
-    if jobfile is None and not flags["name"]:
-        overrides["name"] = default_name(tail)
-    draft = intake.checked_draft(settings, jobfile, overrides)
+    draft = _draft(settings, jobfile, flags, tail)
     if dry_run:
-        from controller.cli.dry_run import print_dry_run
-
-        asyncio.run(print_dry_run(settings, draft, output))
+        _dry_run(settings, draft, output)
         return
 
     async def work(parts: Parts) -> int:
@@ -128,6 +125,21 @@ def command(
         return await _submit(parts, draft, wait, output)
 
     app.run(work)
+
+
+def _draft(
+    settings: Settings, jobfile: Path | None, flags: Mapping[str, object], tail: list[str]
+) -> JobDraft:
+    given = {**flags, "command": tail}
+    if jobfile is None and not flags["name"]:
+        given["name"] = default_name(tail)
+    return intake.checked_draft(settings, jobfile, given)
+
+
+def _dry_run(settings: Settings, draft: JobDraft, output: Format) -> None:
+    from controller.cli.dry_run import print_dry_run  # few ask for it
+
+    asyncio.run(print_dry_run(settings, draft, output))
 
 
 def default_name(tail: list[str]) -> str:
@@ -169,11 +181,3 @@ def _print_detached(parts: Parts, submitted: Submission, output: Format) -> None
         print_json({**job_object(record, parts.now()), "created": submitted.created})
     elif output is Format.TABLE:
         line(f"{describe(record)}: {record.job.array.size} tasks, {record.status}")
-
-
-async def say_if_unsupervised(parts: Parts, job_id: str) -> None:
-    if not (await parts.ledger.supervision()).led:
-        remark(
-            "nobody is supervising, so nothing runs yet: "
-            f"start it with `runner-controller watch {job_id}` or `runner-controller serve`"
-        )

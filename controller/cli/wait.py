@@ -11,6 +11,7 @@ import click
 
 from controller.cli.live import display
 from controller.cli.output import Command, Format, duration, remark
+from controller.cli.supervision import say_what_still_runs
 from controller.remarks import warnings_to
 from controller.waiting import until_ended
 from controller.wiring import Parts
@@ -38,13 +39,13 @@ async def wait_for(parts: Parts, job_ids: Sequence[str]) -> Sequence[JobRecord] 
     interrupts = Interrupts()
     with display() as shown, warnings_to(shown.note), interrupts.handled():
         waiting = asyncio.ensure_future(until_ended(parts, job_ids, shown.show))
-        interrupts.react = lambda _: waiting.cancel()
+        interrupts.react = waiting.cancel
         try:
             return await waiting
         except asyncio.CancelledError:
             await stop_agents(parts, interrupts, shown.note)
     remark(f"interrupted, nothing is lost; to go on: runner-controller watch {job_ids[0]}")
-    await _say_what_still_runs(parts)
+    await say_what_still_runs(parts)
     return None
 
 
@@ -54,48 +55,34 @@ def exit_status(records: Sequence[JobRecord] | None) -> int:
     return 0 if all(record.status is Status.SUCCEEDED for record in records) else 1
 
 
-async def say_what_is_left(parts: Parts) -> None:
-    """Other jobs may have got ahead only because this command supervised."""
-    unfinished = await parts.records.jobs(unfinished=True)
-    if unfinished and not (await parts.ledger.supervision()).led:
-        remark(
-            f"{len(unfinished)} other jobs have not ended, and nobody supervises now: runner-controller watch"
-        )
-
-
 class Interrupts:
-    """Ctrl-C and SIGTERM, counted. `react` is called with the count."""
+    """Ctrl-C and SIGTERM: each calls `react`."""
 
     def __init__(self) -> None:
-        self.react: Callable[[int], object] = lambda _: None
-        self._count = 0
+        self.react: Callable[[], object] = lambda: None
 
     @contextmanager
     def handled(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, self._again)
+            loop.add_signal_handler(number, lambda: self.react())
         try:
             yield
         finally:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
 
-    def _again(self) -> None:
-        self._count += 1
-        self.react(self._count)
-
 
 async def stop_agents(parts: Parts, interrupts: Interrupts, note: Callable[[str], object]) -> None:
     """Stop the agents started here. Interrupted once more they hurry; after that they are left alone."""
     stopping = [asyncio.ensure_future(parts.fleet.stop())]
 
-    def react(_: int) -> None:
+    def hurry() -> None:
         if len(stopping) > 1:
             stopping[0].cancel()
         stopping.append(asyncio.ensure_future(parts.fleet.stop()))
 
-    interrupts.react = react
+    interrupts.react = hurry
     await asyncio.wait(stopping[:1], timeout=NOTICEABLE)
     if not stopping[0].done():
         drain = duration(parts.settings.agent.drain)
@@ -103,12 +90,3 @@ async def stop_agents(parts: Parts, interrupts: Interrupts, note: Callable[[str]
         await asyncio.wait(stopping[:1])
     for each in stopping:
         each.cancel()
-
-
-async def _say_what_still_runs(parts: Parts) -> None:
-    """Agents that an earlier command started go on until they notice that nobody supervises."""
-    if (await parts.ledger.supervision()).led:
-        return
-    running = sum(record.counts.running for record in await parts.records.jobs(unfinished=True))
-    if running:
-        remark(f"{running} tasks still run, on agents that another command started: these end with them")

@@ -9,7 +9,8 @@ import click
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, output_option, remark
 from controller.cli.summary import print_summaries
-from controller.cli.wait import exit_status, say_what_is_left, wait_for
+from controller.cli.supervision import say_what_is_left
+from controller.cli.wait import exit_status, wait_for
 from controller.selectors import select_one
 from controller.wiring import Parts
 

@@ -10,6 +10,7 @@ from runner.adapters.docker.api import Api
 from runner.adapters.docker.launch import TRIES
 from runner.adapters.docker.spec import HOST
 from runner.errors import EngineUnavailable, ImageError, StartError
+from runner.model import Mount
 from tests.docker.proxy import Action, Fault, Proxy
 from tests.engines.helpers import within
 from tests.engines.rig_docker import DockerRig
@@ -22,7 +23,7 @@ START = r"POST .*/containers/.*/start"
 
 
 @pytest.fixture
-async def bench(rig: DockerRig, host: str, faulty: Proxy) -> Bench:
+async def bench(faulty: Proxy, rig: DockerRig, host: str) -> Bench:
     """An engine that is reached through the faulty proxy, and has its sandbox already."""
     engine = await rig.docker(host, docker_host=faulty.url)
     bench = Bench(rig, host, engine)
@@ -100,7 +101,7 @@ async def test_a_runtime_without_space_is_not_the_tasks_fault(bench: Bench, faul
 
 async def test_what_an_earlier_life_left_under_the_name_is_replaced(bench: Bench, api: Api) -> None:
     name = bench.script("true").name
-    old = await api.create(name, {"Image": bench.spec().image, "Labels": {HOST: bench.host}})
+    old = await api.create(name, {"Image": bench.spec().image, "Cmd": ["x"], "Labels": {HOST: bench.host}})
     container, output = await bench.start(bench.script("echo new", name=name))
     assert (await within(container, 30.0)).exit_code == 0
     assert output.data == b"new\n"
@@ -110,7 +111,7 @@ async def test_what_an_earlier_life_left_under_the_name_is_replaced(bench: Bench
 
 async def test_somebody_elses_container_of_that_name_is_left_alone(bench: Bench, api: Api) -> None:
     name = bench.script("true").name
-    other = await api.create(name, {"Image": bench.spec().image})
+    other = await api.create(name, {"Image": bench.spec().image, "Cmd": ["x"]})
     try:
         with pytest.raises(StartError, match="not this host's"):
             await bench.start(bench.script("true", name=name))
@@ -127,8 +128,6 @@ async def test_an_image_that_was_removed_since_is_looked_for_again(bench: Bench,
 async def test_a_mount_over_a_file_of_the_image_that_is_a_directory_is_a_start_error(
     bench: Bench, tmp_path: Path
 ) -> None:
-    from runner.model import Mount
-
     with pytest.raises(StartError):
         await bench.start(bench.script("true", mounts=(Mount(str(tmp_path), "/etc/passwd"),)))
     assert await bench.rig.leftovers(bench.host) == []

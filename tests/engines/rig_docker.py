@@ -81,7 +81,7 @@ class DockerRig:
             each["Name"] for each in volumes["Volumes"] or [] if (each["Labels"] or {}).get(HOST) == host
         ]
         names = [each["Names"][0] for each in (*found.tasks, *found.sidecars)]
-        metadata = self._home / "docker" / "metadata"
+        metadata = site.metadata_of(host)
         files = [file.name for file in metadata.iterdir()] if metadata.is_dir() else []
         return [*names, *labelled, *files]
 

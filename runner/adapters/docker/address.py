@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.errors import BadInput
 
-DEFAULT = "unix:///var/run/docker.sock"
+USUAL_SOCKET = Path("/var/run/docker.sock")
 
 # In a home directory, for engines that run without root: Docker Desktop, Colima, Rancher, OrbStack.
 HOME_SOCKETS = (
@@ -74,8 +74,8 @@ def _of_context(environment: Mapping[str, str], settings: Path) -> Address | Non
 def _first_socket(environment: Mapping[str, str], home: Path) -> str:
     runtime = environment.get("XDG_RUNTIME_DIR")
     rootless = [Path(runtime) / "docker.sock"] if runtime else []
-    candidates = [Path("/var/run/docker.sock"), *rootless, *(home / name for name in HOME_SOCKETS)]
-    return next((f"unix://{path}" for path in candidates if path.is_socket()), DEFAULT)
+    candidates = [USUAL_SOCKET, *rootless, *(home / name for name in HOME_SOCKETS)]
+    return next((f"unix://{path}" for path in candidates if path.is_socket()), f"unix://{USUAL_SOCKET}")
 
 
 def _read(path: Path) -> dict[str, Any]:

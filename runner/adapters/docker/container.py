@@ -14,7 +14,7 @@ from runner.adapters.docker.client import ApiError, NoAnswerError
 from runner.adapters.docker.ending import exit_code, exit_of, is_running, signal_of
 from runner.adapters.docker.output import pump
 from runner.adapters.docker.sandbox import Sandbox
-from runner.adapters.docker.site import Site
+from runner.adapters.docker.site import MetadataFile, Site
 from runner.adapters.docker.usage import Meter
 from runner.errors import EngineUnavailable
 from runner.ports import Exit, Output
@@ -24,6 +24,8 @@ log = structlog.get_logger()
 # What a container wrote comes within milliseconds of its end, or not at all.
 DRAIN = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+BEING_REMOVED = ("removing", "dead")
+REMOVED = "somebody removed the container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Made:
     labels: Mapping[str, str]
     started_at: float
     meter: Meter
+    metadata: MetadataFile
     grace: float = 0.0
     sandbox: Sandbox | None = None
     sidecars: tuple[str, ...] = ()
@@ -95,7 +98,7 @@ class DockerContainer:
             raise EngineUnavailable(message)
 
     async def metadata(self) -> bytes:
-        return self._site.metadata(self.name).read()
+        return self._made.metadata.read()
 
     async def remove(self) -> None:
         if self._removal is None:
@@ -133,7 +136,7 @@ class DockerContainer:
                 details = await self._site.api.inspect(self._made.id)
             except (ApiError, NoAnswerError) as error:
                 if isinstance(error, ApiError) and error.status == 404:
-                    return None, "somebody removed the container"
+                    return None, REMOVED
                 broken_at = self._site.now()
                 found = await self._find_again()
                 if found is None or not is_running(found):
@@ -150,6 +153,8 @@ class DockerContainer:
         """
         if self._stopping or details["State"]["OOMKilled"]:
             return details, ""
+        if details["State"].get("Status") in BEING_REMOVED:
+            return None, REMOVED
         ended_by_signal = signal_of(exit_code(details)) is not None
         if self._made.ended_unseen and ended_by_signal:
             return None, "it was ended by a signal while nobody watched"
@@ -204,7 +209,7 @@ class DockerContainer:
         self._stopping = True
         gone = await self._site.remover.remove(*self._made.sidecars, self._made.id)
         self._made.meter.close()
-        self._site.metadata(self.name).remove()
+        self._made.metadata.remove()
         self._site.signals.discard(self._made.id)
         self._site.live.difference_update(self.parts)
         if gone:

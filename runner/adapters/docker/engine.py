@@ -27,7 +27,7 @@ from runner.ports import Clock, Container, ContainerSpec, Output
 PATIENCE = 120.0
 CHECK = 5.0
 # How long close() lets removals go on.
-SETTLE = 10.0
+SETTLE = 5.0
 
 
 class DockerEngine:
@@ -104,6 +104,7 @@ class DockerEngine:
             await self._site.sandboxes.close()
             await self._site.images.close()
             await self._site.remover.close(SETTLE)
+            self._site.meters.clean()
         await self._background.cancel()
         await self._client.close()
 
@@ -145,9 +146,11 @@ class DockerEngine:
         )
 
     def _explain(self, error: ApiError | NoAnswerError) -> str:
-        url = self._client.address.url
-        if "ermission denied" in str(error):
-            return (
-                f"no right to use Docker at {url}: add this user to the group `docker`, or use another engine"
-            )
-        return f"Docker at {url} does not answer: {error}"
+        return complaint(self._client.address.url, error)
+
+
+def complaint(url: str, error: Exception) -> str:
+    """One line on why the engine there cannot be used."""
+    if "permission denied" in str(error).lower():
+        return f"no right to use Docker at {url}: this user is not in the group that may (usually `docker`)"
+    return f"Docker at {url} does not answer: {error}"

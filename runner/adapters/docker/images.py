@@ -31,7 +31,7 @@ NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.:@/-]*")
 
 # What registries and the engine say, with whatever status, of an image nobody will give us.
 HOPELESS = re.compile(
-    r"denied|unauthorized|manifest unknown|not found|no matching manifest|invalid reference format"
+    r"denied|unauthorized|(manifest|name) unknown|not found|no matching manifest|invalid reference format"
     r"|no basic auth credentials|authentication required|does not exist",
     re.IGNORECASE,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from runner.adapters.docker.api import Api, Details
 from runner.adapters.docker.container import DockerContainer, Made
@@ -65,8 +66,9 @@ async def recover(
     keep = site.live | site.sandboxes.known
     await site.remover.remove(*(each for each in found.ids if each not in keep))
     await site.api.prune_volumes({HOST: host})
-    site.meters.clean()
-    _clean_metadata(site, {task["Labels"].get(TASK, "") for task in found.tasks if task["Id"] in keep})
+    kept = {task["Labels"][TASK] for task in found.tasks if task["Id"] in keep}
+    site.meters.clean(kept)
+    _clean_metadata(site.metadata_of(host), kept)
     return adopted
 
 
@@ -91,6 +93,7 @@ async def _adopt(
         labels=labels,
         started_at=epoch(details["State"]["StartedAt"]),
         meter=site.meters.adopted(config.get("CgroupParent") or ""),
+        metadata=site.metadata(task["Labels"][HOST], name),
         sandbox=_sandbox(site, config["NetworkMode"], task["Labels"].get(JOB, ""), is_running(details)),
         sidecars=tuple(each["Id"] for each in sidecars if each["Labels"].get(TASK) == name),
         ended_unseen=not is_running(details),
@@ -107,8 +110,7 @@ def _sandbox(site: Site, network: str, job_id: str, running: bool) -> Sandbox | 
     return sandbox
 
 
-def _clean_metadata(site: Site, names: Collection[str]) -> None:
-    directory = site.metadata("any").path.parent
+def _clean_metadata(directory: Path, names: Collection[str] = ()) -> None:
     if directory.is_dir():
         for file in directory.iterdir():
             if file.name not in names:
@@ -121,6 +123,5 @@ async def sweep(site: Site, host: str) -> int:
     await site.remover.remove(*found.ids)
     await site.api.prune_volumes({HOST: host})
     site.meters.clean()
-    for task in found.tasks:
-        site.metadata(task["Labels"][TASK]).remove()
+    _clean_metadata(site.metadata_of(host))
     return len(found.tasks)

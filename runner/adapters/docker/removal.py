@@ -36,6 +36,10 @@ class Remover:
             self.background.spawn(self._keep_removing(left))
         return not left
 
+    async def remove_once(self, *containers: str) -> bool:
+        """The same, without another try: recovery finds what is left."""
+        return not await self._remove_all(containers, 1)
+
     def later(self, *containers: str) -> None:
         """The same, without waiting."""
         self.background.spawn(self.remove(*containers))

@@ -142,7 +142,7 @@ class Sandboxes:
         unused = self.known - {sandbox.id for sandbox in self._busy}
         self._spare.clear()
         self._idle.clear()
-        await asyncio.gather(*(self._remover.remove(sandbox) for sandbox in unused))
+        await asyncio.gather(*(self._remover.remove_once(sandbox) for sandbox in unused))
 
     def _retire(self, job_id: str) -> None:
         self._lingering.pop(job_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,8 +39,12 @@ class Site:
     patience: float
     live: set[str] = field(default_factory=set)
 
-    def metadata(self, task: str) -> MetadataFile:
-        return MetadataFile(self.state / "metadata" / task)
+    def metadata(self, host: str, task: str) -> MetadataFile:
+        return MetadataFile(self.metadata_of(host) / task)
+
+    def metadata_of(self, host: str) -> Path:
+        """The directory of a host's metadata files: agents of several hosts may share `state`."""
+        return self.state / "metadata" / hashlib.sha256(host.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,6 @@ def sandbox_body(host: str, image: str) -> Body:
             "SecurityOpt": ["no-new-privileges"],
             "CapDrop": ["ALL"],
             "ReadonlyRootfs": True,
-            "PidsLimit": 4,
             "LogConfig": {"Type": "none"},
         },
     }

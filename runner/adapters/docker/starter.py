@@ -83,7 +83,7 @@ class _Start:
 
     def __post_init__(self) -> None:
         self.name = container_name(self.spec.name)
-        self.metadata = self.site.metadata(self.name)
+        self.metadata = self.site.metadata(self.spec.host, self.name)
         self.meter = self.site.meters.meter(self.name)
         self.placing = Placing(
             launch=launch.launch_number(),
@@ -126,6 +126,7 @@ class _Start:
             labels=dict(self.spec.labels),
             started_at=self.site.now(),
             meter=self.meter,
+            metadata=self.metadata,
             grace=self.spec.grace,
             sandbox=self.sandbox,
             sidecars=sidecars,
@@ -134,8 +135,12 @@ class _Start:
         return DockerContainer(self.site, made, output)
 
     async def _create(self, name: str, body: dict[str, object]) -> str:
-        self.made.append(name)
-        return await launch.create(self.site.api, name, body)
+        self.made.append(name)  # it may be made though we never hear of it
+        try:
+            return await launch.create(self.site.api, name, body)
+        except (ImageError, StartError, launch.SandboxGoneError):
+            self.made.remove(name)  # it was not made, and the name may be another container's
+            raise
 
     async def _check(
         self, container: str, image: Image, command: tuple[str, ...], env: dict[str, str]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from runner.adapters.docker.api import Api, Details
@@ -138,10 +138,10 @@ class Meters:
             return GroupMeter(self._tree, parent, self._not_ours)
         return Sampler(self._api, self._tree)
 
-    def clean(self) -> None:
-        """Remove the groups of attempts that are over."""
+    def clean(self, keep: Collection[str] = ()) -> None:
+        """Remove the groups of tasks that have ended, but for those to `keep`."""
         if self._own_groups and self._tree is not None:
-            for name in self._tree.children(self._top):
+            for name in self._tree.children(self._top) - set(keep):
                 self._tree.remove(f"{self._top}/{name}")
             self._tree.remove(self._top)
 

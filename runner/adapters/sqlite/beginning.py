@@ -18,14 +18,14 @@ class Row(NamedTuple):
 
 
 def begin(connection: sqlite3.Connection, *, claim: Claim) -> Attempt | Refusal:
-    if claim.index not in claim.job.array:
-        return Refusal(RefusalKind.UNKNOWN, reason=f"job {claim.job.id} has no index {claim.index}")
+    if claim.idx not in claim.job.array:
+        return Refusal(RefusalKind.UNKNOWN, reason=f"job {claim.job.id} has no index {claim.idx}")
     if _first_ever(connection, claim):
         return first_attempt(claim)
     standing = _standing(connection, claim.job.id)
     if standing is None:
         return Refusal(RefusalKind.UNKNOWN, reason=f"no job {claim.job.id}")
-    row = _row(connection, standing.job, claim.index)
+    row = _row(connection, standing.job, claim.idx)
     if row is not None and row.status == "RUNNING":
         return takeover.contest(connection, claim, standing)
     refusal = _refusal(claim, standing, row)
@@ -47,7 +47,7 @@ def _first_ever(connection: sqlite3.Connection, claim: Claim) -> bool:
         WHERE jobs.id = ? AND released_at IS NOT NULL AND ended_at IS NULL AND gap = gap_end
         ON CONFLICT (job, idx) DO NOTHING
         """,
-        (claim.index, claim.owner, claim.now, claim.job.id),
+        (claim.idx, claim.owner, claim.now, claim.job.id),
     )
     return inserted.rowcount == 1
 
@@ -86,4 +86,4 @@ def _to_be_sent_again(claim: Claim, standing: Standing, row: Row | None) -> bool
     """A reopened task whose new message is not sent yet: an old one was quicker."""
     if row is not None:
         return row.status == "REOPENED"
-    return standing.gap <= claim.job.array.rank(claim.index) < standing.gap_end
+    return standing.gap <= claim.job.array.rank(claim.idx) < standing.gap_end

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from runner.model import Attempt, Job, Lease
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """Who wants to begin what, when. `now` is wall-clock; `steady` never jumps, and all processes share it.
 
     `patience`: after so many seconds without a beat an owner counts as silent.
@@ -24,7 +22,7 @@ class Claim:
     patience: float
 
     @property
-    def index(self) -> int:
+    def idx(self) -> int:
         return self.lease.task.index
 
 
@@ -46,7 +44,7 @@ def begin_first(connection: sqlite3.Connection, standing: Standing, claim: Claim
         INSERT INTO tasks (job, idx, status, round, attempt, tries, owner, begun_at)
         VALUES (?, ?, 'RUNNING', ?, 1, 1, ?, ?)
         """,
-        (standing.job, claim.index, standing.round, claim.owner, claim.now),
+        (standing.job, claim.idx, standing.round, claim.owner, claim.now),
     )
     return first_attempt(claim)
 
@@ -63,7 +61,7 @@ def begin_next(connection: sqlite3.Connection, job: int, claim: Claim) -> Attemp
         SELECT job, idx, attempt, round, owner, begun_at, outcome FROM tasks
         WHERE job = ? AND idx = ? AND outcome IS NOT NULL
         """,
-        (job, claim.index),
+        (job, claim.idx),
     )
     row = connection.execute(
         """
@@ -73,7 +71,7 @@ def begin_next(connection: sqlite3.Connection, job: int, claim: Claim) -> Attemp
         WHERE job = ? AND idx = ?
         RETURNING attempt, tries, memory, user_failures, infra_failures
         """,
-        (claim.owner, claim.now, job, claim.index),
+        (claim.owner, claim.now, job, claim.idx),
     ).fetchone()
     number, tries, memory, user_failures, infra_failures = row
     return Attempt(

@@ -70,8 +70,15 @@ def _create(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        # Never open an existing one: closing it again would drop this process's locks on it.
-        return
+        # Never open an existing one here: closing it again would drop this process's locks on it. And SQLite
+        # itself opens a read-only one without a word, to fail at the first write.
+        _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        message = f"database {path} is read-only or closed to this user; make it and its directory writable"
+        raise StorageError(message)
 
 
 def _use_log(connection: sqlite3.Connection, path: Path) -> None:

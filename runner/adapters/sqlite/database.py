@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from runner.adapters.sqlite import connection, trouble
 from runner.adapters.sqlite.group import Haste, Work
@@ -46,21 +46,17 @@ class Database:
         self._writer = Writer(writer, file, self._writing, patience)
 
     @classmethod
-    def memory(cls) -> Database:
+    def memory(cls) -> Self:
         """For this process only, gone with it; without threads, so that it also works in virtual time."""
         return cls(":memory:", connection.open_memory())
 
     @classmethod
-    async def open(cls, path: Path, *, patience: float = PATIENCE) -> Database:
+    async def open(cls, path: Path, *, patience: float = PATIENCE) -> Self:
         """The file at `path`, created if there is none. `patience`: seconds to wait for others' locks."""
-
-        def connect() -> Database:
-            writer = connection.open_writer(path, patience)
-            reader = connection.open_reader(path, connection.READER_PATIENCE)
-            peeker = connection.open_reader(path, connection.PEEK_PATIENCE)
-            return cls(str(path), writer, reader=reader, peeker=peeker, patience=patience)
-
-        return await asyncio.to_thread(connect)
+        writer = await asyncio.to_thread(connection.open_writer, path, patience)
+        reader = await asyncio.to_thread(connection.open_reader, path, connection.READER_PATIENCE)
+        peeker = await asyncio.to_thread(connection.open_reader, path, connection.PEEK_PATIENCE)
+        return cls(str(path), writer, reader=reader, peeker=peeker, patience=patience)
 
     async def write(self, work: Work[T], *, haste: Haste = Haste.SOON) -> T:
         """What `work` returns, once all it wrote is on disk. It may run more than once: see `Writer.run`."""

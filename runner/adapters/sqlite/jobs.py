@@ -19,12 +19,17 @@ _decode = lru_cache(maxsize=64)(decode_job)
 # Greater than all that may follow a prefix.
 _LAST_CHARACTER = chr(0x10FFFF)
 
-_SELECT = """
+_COLUMNS = """
     SELECT body, jobs.job, size, round, sent, resend, released_at, ending, ending_reason, ended_at, over,
         succeeded, failed, cancelled, first_started_at, last_finished_at, task_seconds, cpu_seconds,
         peak_memory
-    FROM jobs JOIN progress USING (job) WHERE 1
 """
+_SELECT = _COLUMNS + " FROM jobs JOIN progress USING (job) WHERE 1"
+
+# In this order and by this index, so that the finished jobs, which may be many, are not even looked at.
+_SELECT_UNFINISHED = (
+    _COLUMNS + " FROM progress INDEXED BY progress_unfinished CROSS JOIN jobs USING (job) WHERE over = 0"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def _stored(connection: sqlite3.Connection, number: int | None) -> JobRecord:
 
 
 def listing(connection: sqlite3.Connection, *, wanted: Filter) -> Sequence[JobRecord]:
-    sql, values = _SELECT, list[str | int]()
+    sql, values = _SELECT_UNFINISHED if wanted.unfinished else _SELECT, list[str | int]()
     if wanted.name is not None:
         sql += " AND name = ?"
         values.append(storable(wanted.name))
@@ -120,8 +125,6 @@ def listing(connection: sqlite3.Connection, *, wanted: Filter) -> Sequence[JobRe
         prefix = storable(wanted.id_prefix)
         sql += " AND id BETWEEN ? AND ?"
         values += [prefix, prefix + _LAST_CHARACTER]
-    if wanted.unfinished:
-        sql += " AND over = 0"
     rows = connection.execute(sql + " ORDER BY jobs.job DESC LIMIT ?", (*values, wanted.limit)).fetchall()
     return [_record(connection, row) for row in rows]
 

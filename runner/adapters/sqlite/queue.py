@@ -43,7 +43,6 @@ class SqliteQueue:
         deadline = loop.time() + wait
         order = self._order()
         while True:
-            arrived = self._database.arrivals.listen()
             earliest = self._database.peek(partial(messages.earliest, queues=order))
             due = earliest is not None and earliest <= self._now()
             if due and (leases := await self._take(order, limit, hide)):
@@ -52,7 +51,7 @@ class SqliteQueue:
             if left <= 0:
                 return ()
             if not due:  # else another was quicker
-                await self._wait(arrived, left, earliest)
+                await self._wait(left, earliest)
 
     async def extend(self, leases: Sequence[Lease], hide: float) -> Sequence[Lease]:
         return await self._database.write(
@@ -103,14 +102,10 @@ class SqliteQueue:
             for each in taken
         ]
 
-    async def _wait(self, arrived: asyncio.Event, left: float, earliest: float | None) -> None:
+    async def _wait(self, left: float, earliest: float | None) -> None:
         """Until something may have come: by this process, by another, or because a hidden message shows."""
         if self._database.shared:
             left = min(left, LOOK)
         if earliest is not None:
             left = min(left, max(0.0, earliest - self._now()))
-        try:
-            async with asyncio.timeout(left):
-                await arrived.wait()
-        except TimeoutError:
-            return
+        await self._database.arrivals.wait(left)

@@ -6,6 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from runner.adapters.sqlite import jobs
+from runner.adapters.sqlite.settling import close_if_over
 from runner.adapters.sqlite.text import storable
 from runner.model import Array, Ending
 
@@ -45,8 +46,7 @@ def end(connection: sqlite3.Connection, *, job_id: str, ending: Ending) -> bool:
         connection.execute(
             "UPDATE progress SET cancelled = cancelled + ? WHERE job = ?", (cancelled.rowcount, number)
         )
-    active, _ = jobs.running(connection, number)
-    connection.execute("UPDATE progress SET over = ? WHERE job = ?", (active == 0, number))
+    close_if_over(connection, number)
     return True
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.adapters.sqlite.text import storable
 from runner.codec import encode_outcome
 from runner.model import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """How an attempt ended and what that makes of its task. Its failures are added to those the task had."""
 
     status: str
@@ -52,7 +51,6 @@ def settle(connection: sqlite3.Connection, job: int, index: int, attempt: int, s
 
 
 def _add_up(connection: sqlite3.Connection, job: int, settled: Settled) -> None:
-    """`over` takes the job out of the unfinished: all tasks ended, or it did as a whole and nothing runs."""
     outcome = settled.outcome
     finished = settled.at if outcome.finished_at is None else outcome.finished_at
     connection.execute(
@@ -62,14 +60,7 @@ def _add_up(connection: sqlite3.Connection, job: int, settled: Settled) -> None:
             task_seconds = task_seconds + ?, cpu_seconds = cpu_seconds + ?,
             peak_memory = nullif(max(coalesce(peak_memory, -1), ?), -1),
             first_started_at = min(coalesce(first_started_at, 1e999), ?),
-            last_finished_at = max(coalesce(last_finished_at, 0), ?),
-            over = CASE
-                WHEN ended_at IS NULL THEN succeeded + failed + cancelled + ? >= size
-                ELSE NOT EXISTS (
-                    SELECT 1 FROM tasks INDEXED BY tasks_unsuccessful
-                    WHERE tasks.job = progress.job AND status = 'RUNNING' AND status <> 'SUCCEEDED'
-                )
-            END
+            last_finished_at = max(coalesce(last_finished_at, 0), ?)
         WHERE job = ?
         """,
         (
@@ -81,7 +72,26 @@ def _add_up(connection: sqlite3.Connection, job: int, settled: Settled) -> None:
             -1 if outcome.usage.peak_memory is None else outcome.usage.peak_memory,
             finished if outcome.started_at is None else outcome.started_at,
             finished,
-            settled.status in ("SUCCEEDED", "FAILED", "CANCELLED"),
             job,
         ),
     )
+    close_if_over(connection, job)
+
+
+def close_if_over(connection: sqlite3.Connection, job: int) -> None:
+    """Take the job out of the unfinished, if all its tasks ended, or it ended as a whole and nothing runs.
+
+    Looks first: to write it with every finish would cost a page of the index in every commit.
+    """
+    (over,) = connection.execute(
+        """
+        SELECT succeeded + failed + cancelled >= size OR ended_at IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM tasks INDEXED BY tasks_unsuccessful
+            WHERE tasks.job = progress.job AND status = 'RUNNING' AND status <> 'SUCCEEDED'
+        )
+        FROM progress WHERE job = ?
+        """,
+        (job,),
+    ).fetchone()
+    if over:
+        connection.execute("UPDATE progress SET over = 1 WHERE job = ?", (job,))

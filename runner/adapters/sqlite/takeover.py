@@ -36,7 +36,7 @@ class Holder(NamedTuple):
 
 
 def contest(connection: sqlite3.Connection, claim: Claim, standing: Standing) -> Attempt | Refusal:
-    holder = _holder(connection, standing.job, claim.index)
+    holder = _holder(connection, standing.job, claim.idx)
     if _restarted(holder.owner, claim.owner):
         return _take(connection, claim, standing, holder, "its agent was killed and started anew")
     mine = holder.noted_message == claim.lease.message_id
@@ -90,7 +90,7 @@ def _note(
         UPDATE tasks SET noted_beat = beat, noted_message = ?, noted_at = ?, held = ?
         WHERE job = ? AND idx = ?
         """,
-        (claim.lease.message_id, claim.steady, held, standing.job, claim.index),
+        (claim.lease.message_id, claim.steady, held, standing.job, claim.idx),
     )
     doubled = min(LONGEST_HIDE, _hide(claim) * 2.0 ** min(held, 32))
     return _held(holder.owner, max(_hide(claim), doubled))
@@ -108,7 +108,7 @@ def _take(
         reason=refusal.reason if refusal else "",
         infra_failures=1,
     )
-    settle(connection, standing.job, claim.index, holder.attempt, settled)
+    settle(connection, standing.job, claim.idx, holder.attempt, settled)
     return refusal or begin_next(connection, standing.job, claim)
 
 

@@ -1,0 +1,65 @@
+"""Runs benchmarks, keeps their results, brings the page up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks import agent, containers, harness, machine, submission, tables, tasks
+from benchmarks.harness import Bench, Result
+
+BENCHMARKS: Mapping[str, Callable[[Bench], Coroutine[Any, Any, Result]]] = {
+    "containers": containers.run,
+    "tasks": tasks.run,
+    "submission": submission.run,
+    "agent": agent.run,
+}
+
+SPACE = Path(__file__).parents[1] / ".bench"
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.option("--quick", is_flag=True, help="Small and soon done: to see that it works. Keeps no results.")
+@click.option("--docs", is_flag=True, help="Measure nothing: only bring docs/benchmarks.md up to date.")
+def main(names: tuple[str, ...], quick: bool, docs: bool) -> None:
+    """Measure how fast it is, beside its peers. Without names: everything, in about half an hour."""
+    if not docs:
+        for name in names or BENCHMARKS:
+            _measure(name, quick)
+    if not quick:
+        tables.update()
+
+
+def _measure(name: str, quick: bool) -> None:
+    print(f"{name}:", flush=True)
+    bench = Bench(SPACE, quick)
+    shutil.rmtree(bench.homes, ignore_errors=True)
+    bench.homes.mkdir(parents=True)
+    surroundings: dict[str, object] = {
+        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine.describe(SPACE),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+    result = asyncio.run(BENCHMARKS[name](bench))
+    surroundings["load_after"] = round(os.getloadavg()[0], 2)
+    content = harness.document(result, surroundings)
+    print(tables.figures(content) + "\n" + tables.ratios(content))
+    for missing in result.not_measured:
+        print(f"not measured: {missing}")
+    if result.figures:
+        print(f"kept in {harness.save(content, SPACE / 'quick' if quick else harness.RESULTS)}")
+    print(flush=True)
+    shutil.rmtree(bench.homes, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

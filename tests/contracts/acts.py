@@ -1,0 +1,115 @@
+"""Short words for what the suites do over and over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.ports import Records
+from runner.model import (
+    Array,
+    Attempt,
+    Charge,
+    Ending,
+    Job,
+    Kind,
+    Lease,
+    Outcome,
+    Refusal,
+    Status,
+    TaskId,
+    Usage,
+    Verdict,
+)
+from runner.ports import Ledger
+from tests.contracts.rigs import EPOCH
+
+# Two hosts, and the second life of one of them.
+ANNA = "anna#1"
+ANNA_AGAIN = "anna#2"
+BERT = "bert#1"
+
+
+def a_job(size: int = 3, **changes: object) -> Job:
+    job = Job(id="job-1", name="a-job", command=("true",), array=Array.of_size(size), created_at=EPOCH)
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+async def registered(records: Records, size: int = 3, **changes: object) -> Job:
+    job = a_job(size, **changes)
+    await records.register(job)
+    return job
+
+
+def a_lease(job: Job, index: int = 0, message: str = "message-1") -> Lease:
+    return Lease(TaskId(job.id, index), "default", message, "token", 1, 0.0, 30.0)
+
+
+async def ask(
+    ledger: Ledger, job: Job, index: int = 0, owner: str = ANNA, message: str = "message-1"
+) -> Attempt | Refusal:
+    return await ledger.begin(a_lease(job, index, message), job, owner)
+
+
+async def begin(
+    ledger: Ledger, job: Job, index: int = 0, owner: str = ANNA, message: str = "message-1"
+) -> Attempt:
+    begun = await ask(ledger, job, index, owner, message)
+    assert isinstance(begun, Attempt), begun
+    return begun
+
+
+async def refused(
+    ledger: Ledger, job: Job, index: int = 0, owner: str = ANNA, message: str = "message-1"
+) -> Refusal:
+    refusal = await ask(ledger, job, index, owner, message)
+    assert isinstance(refusal, Refusal), refusal
+    return refusal
+
+
+def an_outcome(kind: Kind = Kind.SUCCEEDED, **changes: object) -> Outcome:
+    outcome = Outcome(
+        kind,
+        exit_code=0 if kind is Kind.SUCCEEDED else 1,
+        usage=Usage(peak_memory=1000, cpu_seconds=0.5),
+        started_at=EPOCH + 1,
+        finished_at=EPOCH + 3,
+    )
+    return replace(outcome, **changes)  # type: ignore[arg-type]
+
+
+async def succeed(ledger: Ledger, attempt: Attempt, **changes: object) -> bool:
+    return await ledger.finish(attempt, an_outcome(**changes), Verdict(Status.SUCCEEDED))
+
+
+async def fail(ledger: Ledger, attempt: Attempt, reason: str = "", **changes: object) -> bool:
+    verdict = Verdict(Status.FAILED, Charge.USER, reason=reason)
+    return await ledger.finish(attempt, an_outcome(Kind.FAILED, **changes), verdict)
+
+
+async def give_back(
+    ledger: Ledger,
+    attempt: Attempt,
+    charge: Charge = Charge.USER,
+    delay: float = 0.0,
+    memory: int | None = None,
+    **changes: object,
+) -> bool:
+    kind = Kind.FAILED if charge is Charge.USER else Kind.INTERRUPTED
+    verdict = Verdict(Status.RUNNABLE, charge, delay=delay, memory=memory)
+    return await ledger.finish(attempt, an_outcome(kind, **changes), verdict)
+
+
+async def give_up(ledger: Ledger, attempt: Attempt) -> bool:
+    verdict = Verdict(Status.CANCELLED, reason="cancelled")
+    return await ledger.finish(attempt, an_outcome(Kind.CANCELLED), verdict)
+
+
+async def cancel(records: Records, job: Job, reason: str = "no longer wanted") -> bool:
+    return await records.end(job.id, Ending(Status.CANCELLED, reason, EPOCH + 10))
+
+
+async def send_all(records: Records, job: Job, limit: int = 1_000_000) -> tuple[int, ...]:
+    """Say that everything unsent was sent; returns what that was."""
+    window = await records.unsent(job.id, limit)
+    await records.sent(job.id, window)
+    return window.indices

@@ -1,0 +1,455 @@
+"""What every queue must do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from runner.model import Lease, TaskId
+from runner.ports import Queue
+from tests.contracts.rigs import Rig
+
+HIDE = 30.0
+
+
+def task(index: int = 0) -> TaskId:
+    return TaskId("job-1", index)
+
+
+def tasks(count: int) -> list[TaskId]:
+    return [task(index) for index in range(count)]
+
+
+@pytest.fixture
+def queue(rig: Rig) -> Queue:
+    return rig.queue({"default": 0})
+
+
+async def take(queue: Queue, limit: int = 10, wait: float = 0.0, hide: float = HIDE) -> Sequence[Lease]:
+    return await queue.receive(limit, wait=wait, hide=hide)
+
+
+async def take_one(queue: Queue, hide: float = HIDE) -> Lease:
+    (lease,) = await take(queue, 1, hide=hide)
+    return lease
+
+
+async def test_a_sent_message_is_received(queue: Queue) -> None:
+    await queue.send("default", [task(7)])
+    assert (await take_one(queue)).task == task(7)
+
+
+async def test_a_lease_names_its_queue(queue: Queue) -> None:
+    await queue.send("default", [task()])
+    assert (await take_one(queue)).queue == "default"
+
+
+async def test_a_lease_runs_from_its_receive_for_as_long_as_was_asked(queue: Queue) -> None:
+    before = asyncio.get_running_loop().time()
+    await queue.send("default", [task()])
+    lease = await take_one(queue, hide=12.0)
+    assert before <= lease.received <= asyncio.get_running_loop().time()
+    assert lease.hidden_until == pytest.approx(lease.received + 12.0)
+
+
+async def test_sending_nothing_sends_nothing(queue: Queue) -> None:
+    await queue.send("default", [])
+    assert not await take(queue)
+
+
+async def test_many_tasks_make_as_many_messages(queue: Queue) -> None:
+    await queue.send("default", tasks(1000))
+    found: list[TaskId] = []
+    while leases := await take(queue):
+        found += [lease.task for lease in leases]
+    assert sorted(found) == tasks(1000)
+
+
+async def test_no_more_messages_are_received_than_asked_for(queue: Queue) -> None:
+    await queue.send("default", tasks(5))
+    assert len(await take(queue, 3)) == 3
+
+
+async def test_an_empty_queue_gives_nothing(queue: Queue) -> None:
+    assert not await take(queue)
+
+
+async def test_a_received_message_is_hidden(queue: Queue) -> None:
+    await queue.send("default", [task()])
+    await take_one(queue)
+    assert not await take(queue)
+
+
+async def test_a_message_stays_hidden_until_just_before_its_time(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    await take_one(queue)
+    await rig.advance(HIDE - 1)
+    assert not await take(queue)
+
+
+async def test_a_message_comes_back_when_its_time_is_over(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task(7)])
+    await take_one(queue)
+    await rig.advance(HIDE + 1)
+    assert (await take_one(queue)).task == task(7)
+
+
+async def test_a_message_keeps_its_id(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    first = await take_one(queue)
+    await rig.advance(HIDE + 1)
+    assert (await take_one(queue)).message_id == first.message_id
+
+
+async def test_every_receive_has_its_own_token(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    first = await take_one(queue)
+    await rig.advance(HIDE + 1)
+    assert (await take_one(queue)).token != first.token
+
+
+async def test_receives_are_counted(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    counted = [(await take_one(queue)).receives]
+    await rig.advance(HIDE + 1)
+    counted.append((await take_one(queue)).receives)
+    assert counted == [1, 2]
+
+
+async def test_a_task_sent_twice_makes_two_messages(queue: Queue) -> None:
+    await queue.send("default", [task(), task()])
+    first, second = await take(queue)
+    assert first.task == second.task
+    assert first.message_id != second.message_id
+
+
+async def test_a_delayed_message_is_not_received_before_its_time(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()], delay=60.0)
+    await rig.advance(55.0)
+    assert not await take(queue)
+
+
+async def test_a_delayed_message_is_received_after_its_time(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()], delay=60.0)
+    await rig.advance(61.0)
+    assert await take(queue)
+
+
+async def test_a_completed_message_never_comes_back(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    await queue.complete([await take_one(queue)])
+    await rig.advance(10 * HIDE)
+    assert not await take(queue)
+
+
+async def test_many_messages_are_completed_at_once(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", tasks(25))
+    leases = [lease for _ in range(3) for lease in await take(queue)]
+    await queue.complete(leases)
+    await rig.advance(HIDE + 1)
+    assert not await take(queue)
+
+
+async def test_completing_one_leaves_the_others(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", tasks(3))
+    leases = await take(queue)
+    await queue.complete([lease for lease in leases if lease.task.index == 1])
+    await rig.advance(HIDE + 1)
+    assert sorted(lease.task.index for lease in await take(queue)) == [0, 2]
+
+
+async def test_a_released_message_is_received_at_once(queue: Queue) -> None:
+    await queue.send("default", [task()])
+    await queue.release(await take_one(queue))
+    assert await take(queue)
+
+
+async def test_a_released_message_stays_away_for_its_delay(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    await queue.release(await take_one(queue), delay=60.0)
+    await rig.advance(55.0)
+    assert not await take(queue)
+
+
+async def test_a_released_message_comes_back_after_its_delay(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    await queue.release(await take_one(queue), delay=60.0)
+    await rig.advance(61.0)
+    assert await take(queue)
+
+
+async def test_an_extended_message_stays_hidden_beyond_its_first_time(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    lease = await take_one(queue)
+    await rig.advance(HIDE - 5)
+    await queue.extend([lease], HIDE)
+    await rig.advance(HIDE - 5)
+    assert not await take(queue)
+
+
+async def test_an_extended_message_comes_back_when_the_extension_is_over(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    lease = await take_one(queue)
+    await queue.extend([lease], HIDE)
+    await rig.advance(HIDE + 1)
+    assert await take(queue)
+
+
+async def test_an_extension_counts_from_now_and_may_shorten(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    lease = await take_one(queue, hide=100.0)
+    await queue.extend([lease], 10.0)
+    await rig.advance(11.0)
+    assert await take(queue)
+
+
+async def test_a_lease_that_is_held_is_not_reported_lost(queue: Queue) -> None:
+    await queue.send("default", tasks(3))
+    assert not await queue.extend(await take(queue), HIDE)
+
+
+async def test_a_completed_message_is_not_brought_back_by_an_extension(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    lease = await take_one(queue)
+    await queue.complete([lease])
+    await queue.extend([lease], HIDE)
+    await rig.advance(HIDE + 1)
+    assert not await take(queue)
+
+
+async def test_completing_twice_is_harmless(queue: Queue) -> None:
+    await queue.send("default", tasks(2))
+    lease = await take_one(queue)
+    await queue.complete([lease])
+    await queue.complete([lease])
+    assert (await take_one(queue)).task != lease.task
+
+
+async def replaced(rig: Rig, queue: Queue) -> tuple[Lease, Lease]:
+    """An old lease of a message, and the one that somebody else has now."""
+    if not rig.refuses_stale_tokens:
+        pytest.skip("this queue may obey a stale token, as the port allows")
+    await queue.send("default", [task()])
+    old = await take_one(queue)
+    await rig.advance(HIDE + 1)
+    return old, await take_one(queue)
+
+
+async def test_a_stale_token_completes_nothing(rig: Rig, queue: Queue) -> None:
+    old, _ = await replaced(rig, queue)
+    await queue.complete([old])
+    await rig.advance(HIDE + 1)
+    assert await take(queue)
+
+
+async def test_a_stale_token_releases_nothing(rig: Rig, queue: Queue) -> None:
+    old, _ = await replaced(rig, queue)
+    await queue.release(old)
+    assert not await take(queue)
+
+
+async def test_a_stale_token_extends_nothing(rig: Rig, queue: Queue) -> None:
+    old, _ = await replaced(rig, queue)
+    await queue.extend([old], 10 * HIDE)
+    await rig.advance(HIDE + 1)
+    assert await take(queue)
+
+
+async def test_a_stale_lease_is_reported_lost(rig: Rig, queue: Queue) -> None:
+    old, current = await replaced(rig, queue)
+    assert list(await queue.extend([old, current], HIDE)) == [old]
+
+
+async def test_two_receivers_never_get_the_same_message(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", tasks(40))
+    other = (await rig.peer()).queue({"default": 0})
+    both = await asyncio.gather(*(take(each, 5) for each in (queue, other) * 4))
+    received = [lease.message_id for leases in both for lease in leases]
+    assert len(received) == len(set(received)) == 40
+
+
+async def test_another_process_receives_what_was_sent(rig: Rig, queue: Queue) -> None:
+    other = (await rig.peer()).queue({"default": 0})
+    await queue.send("default", [task(3)])
+    assert (await take_one(other)).task == task(3)
+
+
+async def test_a_receiver_waits_for_as_long_as_it_was_told(queue: Queue) -> None:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    assert not await take(queue, wait=0.3)
+    assert 0.25 < loop.time() - start < 5.0
+
+
+async def test_a_message_ends_a_wait(queue: Queue) -> None:
+    waiting = asyncio.create_task(take(queue, wait=60.0))
+    await asyncio.sleep(0.05)
+    await queue.send("default", [task()])
+    async with asyncio.timeout(5.0):
+        assert await waiting
+
+
+async def test_a_message_of_another_process_ends_a_wait(rig: Rig, queue: Queue) -> None:
+    other = (await rig.peer()).queue({"default": 0})
+    waiting = asyncio.create_task(take(queue, wait=60.0))
+    await asyncio.sleep(0.05)
+    await other.send("default", [task()])
+    async with asyncio.timeout(5.0):
+        assert await waiting
+
+
+async def test_a_released_message_ends_a_wait(queue: Queue) -> None:
+    await queue.send("default", [task()])
+    lease = await take_one(queue)
+    waiting = asyncio.create_task(take(queue, wait=60.0))
+    await asyncio.sleep(0.05)
+    await queue.release(lease)
+    async with asyncio.timeout(5.0):
+        assert await waiting
+
+
+async def test_a_cancelled_receive_leaves_the_message_to_others(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    receiving = asyncio.create_task(take(queue))
+    await asyncio.sleep(0)
+    receiving.cancel()
+    await asyncio.gather(receiving, return_exceptions=True)
+    await rig.advance(HIDE + 1)
+    assert receiving.cancelled()
+    assert await take(queue)
+
+
+async def test_a_queue_of_higher_priority_is_served_first(rig: Rig) -> None:
+    queue = rig.queue({"low": 0, "high": 5, "middle": 3})
+    for name in ("low", "middle", "high"):
+        await queue.send(name, [task()])
+    assert [lease.queue for lease in await take(queue)] == ["high", "middle", "low"]
+
+
+async def test_what_the_high_queue_leaves_room_for_comes_from_the_low(rig: Rig) -> None:
+    queue = rig.queue({"low": 0, "high": 1})
+    await queue.send("low", tasks(5))
+    await queue.send("high", tasks(2))
+    assert [lease.queue for lease in await take(queue, 4)] == ["high", "high", "low", "low"]
+
+
+async def test_a_busy_high_queue_does_not_starve_the_low(rig: Rig) -> None:
+    queue = rig.queue({"low": 0, "high": 1})
+    await queue.send("high", tasks(100))
+    await queue.send("low", [task()])
+    served = [(await take_one(queue)).queue for _ in range(50)]
+    assert "low" in served
+
+
+async def test_a_busy_high_queue_is_still_served_most(rig: Rig) -> None:
+    queue = rig.queue({"low": 0, "high": 1})
+    await queue.send("high", tasks(100))
+    await queue.send("low", tasks(100))
+    served = [(await take_one(queue)).queue for _ in range(50)]
+    assert served.count("high") >= 40
+
+
+async def test_queues_of_equal_priority_take_turns(rig: Rig) -> None:
+    queue = rig.queue({"a": 0, "b": 0})
+    await queue.send("a", tasks(50))
+    await queue.send("b", tasks(50))
+    served = [(await take_one(queue)).queue for _ in range(20)]
+    assert 5 <= served.count("a") <= 15
+
+
+async def test_only_the_queues_asked_for_are_received_from(rig: Rig) -> None:
+    await rig.queue({"default": 0, "high": 0}).send("high", [task()])
+    assert not await take(rig.queue({"default": 0}))
+
+
+async def test_the_backlog_of_an_empty_queue_is_nothing(queue: Queue) -> None:
+    assert (await queue.backlog())["default"].total == 0
+
+
+async def test_the_backlog_counts_by_where_messages_are(queue: Queue) -> None:
+    await queue.send("default", tasks(7))
+    await queue.send("default", tasks(2), delay=60.0)
+    await take(queue, 3)
+    depth = (await queue.backlog())["default"]
+    assert (depth.visible, depth.in_flight, depth.delayed) == (4, 3, 2)
+
+
+async def test_the_backlog_says_when_it_was_read(rig: Rig, queue: Queue) -> None:
+    await rig.advance(100.0)
+    assert (await queue.backlog())["default"].as_of == pytest.approx(rig.now(), abs=5.0)
+
+
+async def test_the_backlog_is_kept_by_queue(rig: Rig) -> None:
+    queue = rig.queue({"low": 0, "high": 1})
+    await queue.send("low", tasks(3))
+    await queue.send("high", tasks(1))
+    assert {name: depth.total for name, depth in (await queue.backlog()).items()} == {"low": 3, "high": 1}
+
+
+async def test_an_expired_lease_counts_as_visible_again(rig: Rig, queue: Queue) -> None:
+    await queue.send("default", [task()])
+    await take_one(queue)
+    await rig.advance(HIDE + 1)
+    assert (await queue.backlog())["default"].visible == 1
+
+
+UNREADABLE = {
+    "not JSON": "hello",
+    "nothing": "",
+    "not an object": "[1, 2]",
+    "no version": '{"job":"job-1","index":0}',
+    "a newer version": '{"v":999,"job":"job-1","index":0}',
+    "no job": '{"v":1,"index":0}',
+    "an index that is no number": '{"v":1,"job":"job-1","index":"0"}',
+    "a negative index": '{"v":1,"job":"job-1","index":-1}',
+    "a path as the job": '{"v":1,"job":"../../etc/passwd","index":0}',
+    "illegal characters": '{"v":1,"job":"job\\u0000\\ud800","index":0}',
+    "a very long id": '{"v":1,"job":"' + "x" * 10_000 + '","index":0}',
+    "deep nesting": "[" * 100_000,
+}
+
+
+@pytest.fixture(params=list(UNREADABLE), ids=list(UNREADABLE))
+def unreadable(request: pytest.FixtureRequest) -> str:
+    return UNREADABLE[request.param]
+
+
+async def test_an_unreadable_message_is_not_returned(rig: Rig, queue: Queue, unreadable: str) -> None:
+    await rig.put_raw("default", unreadable)
+    assert not await take(queue)
+
+
+async def test_an_unreadable_message_is_kept_with_a_reason(rig: Rig, queue: Queue, unreadable: str) -> None:
+    await rig.put_raw("default", unreadable)
+    await take(queue)
+    ((payload, reason),) = await rig.quarantined()
+    assert payload == unreadable
+    assert reason
+
+
+async def test_an_unreadable_message_is_quarantined_once(rig: Rig, queue: Queue) -> None:
+    await rig.put_raw("default", "hello")
+    for _ in range(3):
+        await take(queue)
+        await rig.advance(HIDE + 1)
+    assert len(await rig.quarantined()) == 1
+
+
+async def test_unreadable_messages_do_not_keep_others_waiting(rig: Rig, queue: Queue) -> None:
+    for _ in range(20):
+        await rig.put_raw("default", "hello")
+    await queue.send("default", tasks(3))
+    assert len(await take(queue, 3)) == 3
+
+
+async def test_a_task_no_message_can_carry_is_refused(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="not a task"):
+        await queue.send("default", [TaskId("../job", 0)])
+
+
+async def test_nothing_is_sent_if_one_task_is_refused(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="not a task"):
+        await queue.send("default", [task(), TaskId("../job", 0)])
+    assert not await take(queue)

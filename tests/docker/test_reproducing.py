@@ -1,0 +1,72 @@
+"""`reproduce` with a real engine: what the agent ran in a container runs in the same image again."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engines.rig_docker import DockerRig
+from tests.faults.installation import Installation
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.processes,
+    pytest.mark.skipif(shutil.which("docker") is None, reason="needs the docker command"),
+]
+
+SCRIPT = (
+    'echo "$RUNNER_TASK_INDEX $RUNNER_ITEM $X $TOKEN"; cat /in; '
+    "touch $RUNNER_SCRATCH/a && echo k=v > $RUNNER_METADATA; exit 7"
+)
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path, engine="docker")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    async def load() -> str:
+        rig = DockerRig(tmp_path)
+        await rig.docker("loader")
+        assert rig.image is not None
+        name = rig.image
+        await rig.close()
+        return name
+
+    return asyncio.run(load())
+
+
+def test_a_container_runs_again_with_all_that_it_had(
+    installation: Installation, image: str, tmp_path: Path
+) -> None:
+    (tmp_path / "lines").write_text("alpha\nbeta\n")
+    (tmp_path / "token").write_text("hunter2")
+    (tmp_path / "data").write_text("the data\n")
+    flags = ["--name", "n", "--image", image, "--each-line", str(tmp_path / "lines"), "--env", "X=it's"]
+    flags += [
+        "--secret",
+        f"TOKEN=file:{tmp_path}/token",
+        "--mount",
+        f"{tmp_path}/data:/in",
+        "--memory",
+        "64MiB",
+    ]
+    installation.run("submit", *flags, "--", "sh", "-c", SCRIPT, expect=1)
+    expected = "1 beta it's {token}\nthe data\n"
+    assert installation.run("logs", "n/1") == expected.format(token="***")
+    assert installation.run("reproduce", "n/1", expect=7) == expected.format(token="hunter2")
+
+
+def test_the_printed_line_names_the_digest_that_ran(installation: Installation, image: str) -> None:
+    installation.run("submit", "--name", "n", "--image", image, "--", "true")
+    digest = installation.json("tasks", "n")[0]["outcome"]["image_digest"]
+    assert digest.partition("sha256:")[1]
+    assert f" {digest} true" in installation.run("reproduce", "n", "--print")
