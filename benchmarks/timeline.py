@@ -20,8 +20,9 @@ from typing import Any
 
 from runner import assembly
 from runner.cli.agent import main
-from runner.model import Attempt, Job, Lease, Outcome, Refusal, TaskId, Verdict
+from runner.model import Attempt, Job, Lease, Outcome, TaskId
 from runner.ports import Container, ContainerSpec, Engine, Exit, LogWriter, Output
+from runner.records import Refusal, Verdict
 from runner.settings import Settings
 
 FILE = "RUNNER_TIMELINE"

@@ -21,7 +21,8 @@ from controller.waiting import until_ended
 from controller.wiring import Parts, open_parts
 from runner.configuration import load_settings
 from runner.errors import RunnerError
-from runner.model import Counts, JobRecord, Status, TaskRecord
+from runner.model import Status
+from runner.records import Counts, JobRecord, TaskRecord
 from runner.settings import Settings
 
 T = TypeVar("T")

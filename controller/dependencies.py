@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runner.model import Ending, JobRecord, Status
+from runner.model import Status
+from runner.records import Ending, JobRecord
 
 
 def resolve(record: JobRecord, parents: Mapping[str, JobRecord | None], now: float) -> Ending | bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from controller.listing import find_task
 from controller.obstacles import Situation
 from controller.ports import Records
-from runner.model import JobRecord, Status, TaskId, TaskRecord
+from runner.model import Status, TaskId
 from runner.ports import Queue
+from runner.records import JobRecord, TaskRecord
 from runner.settings import Settings
 
 FAILURES_READ = 5

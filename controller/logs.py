@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from controller.ports import Records
-from runner.model import JobRecord, Status, TaskId, TaskRecord
+from runner.model import Status, TaskId
 from runner.ports import Logs
+from runner.records import JobRecord, TaskRecord
 
 POLL = 0.3
 PAGE = 1000

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from controller.advice import ended
 from controller.dependencies import describe
-from runner.model import AttemptRecord, Backlog, HostReport, JobRecord, Status, TaskRecord
+from runner.model import Status
+from runner.records import AttemptRecord, Backlog, HostReport, JobRecord, TaskRecord
 from runner.units import format_duration, format_size
 
 # Agents report every five seconds; one that has been silent for four reports is not counted on.

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from controller.model import FleetCapacity
-from runner.model import AttemptRecord, Ending, HostReport, Job, JobRecord, Status, TaskId, TaskRecord
-from runner.model import Window as Window
+from runner.model import Job, Status, TaskId
+from runner.records import AttemptRecord, Ending, HostReport, JobRecord, TaskRecord
+from runner.records import Window as Window
 
 
 class Records(Protocol):

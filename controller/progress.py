@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from runner.model import JobRecord
+from runner.records import JobRecord
 
 WINDOW = 30.0
 # A window of seconds holds too few of the slow tasks to say anything; then it reaches back to this many.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from runner.model import AttemptRecord, Counts, JobRecord, Outcome, Status, TaskRecord
+from runner.model import Outcome, Status
+from runner.records import AttemptRecord, Counts, JobRecord, TaskRecord
 
 
 def counts_object(counts: Counts) -> dict[str, int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from runner.environment import task_environment
 from runner.errors import NotFound
-from runner.model import Attempt, AttemptRecord, Charge, Job, Mount, Outcome, TaskRecord
+from runner.model import Attempt, Charge, Job, Mount, Outcome
+from runner.records import AttemptRecord, TaskRecord
 from runner.retry import decide
 
 # Where the Docker engine's containers have them.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from controller.ports import Records
-from runner.model import JobRecord, TaskId
+from runner.model import TaskId
 from runner.ports import Queue
+from runner.records import JobRecord
 
 PER_SEND = 500
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from controller.ports import Records
 from runner.errors import BadInput, NotFound
-from runner.model import JobRecord, TaskId
+from runner.model import TaskId
+from runner.records import JobRecord
 
 SHOWN_CANDIDATES = 5
 

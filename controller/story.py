@@ -8,7 +8,8 @@ from itertools import groupby
 from controller.advice import advice, ended
 from controller.obstacles import Reason, Situation, ago, obstacles, unled, waiting_for_parents
 from controller.report import host_of, task_reason
-from runner.model import AttemptRecord, Kind, Outcome, Retry, Status, TaskRecord
+from runner.model import Kind, Outcome, Retry, Status
+from runner.records import AttemptRecord, TaskRecord
 from runner.units import format_duration
 
 SHOWN_LINES = 5

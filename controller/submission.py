@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from controller import scheduling
 from controller.ports import Records
 from runner.errors import NotFound
-from runner.model import Ending, Job, JobRecord, Status
+from runner.model import Job, Status
 from runner.ports import Clock, Queue
+from runner.records import Ending, JobRecord
 
 # No vowels, no look-alikes: an id is read aloud, typed, and never spells a word.
 ALPHABET = "23456789bcdfghjkmnpqrstvwxz"
@@ -41,7 +42,9 @@ async def submit(records: Records, queue: Queue, job: Job, window: int) -> Submi
     return Submission(await _read(records, record.job.id), created)
 
 
-async def cancel(records: Records, record: JobRecord, now: Clock, reason: str = "cancelled by the user") -> bool:
+async def cancel(
+    records: Records, record: JobRecord, now: Clock, reason: str = "cancelled by the user"
+) -> bool:
     """False if it was over already. Running tasks stop at their next beat."""
     return await records.end(record.job.id, Ending(Status.CANCELLED, reason, now()))
 
@@ -58,7 +61,11 @@ async def retry(records: Records, record: JobRecord, now: Clock, *, downstream: 
     reopened = await _reopen(records, record, now)
     if downstream and reopened:
         for child in await records.jobs():
-            if record.job.id in child.job.after and child.status is Status.FAILED and child.ending is not None:
+            if (
+                record.job.id in child.job.after
+                and child.status is Status.FAILED
+                and child.ending is not None
+            ):
                 reopened.extend(await retry(records, child, now, downstream=True))
     return reopened
 

@@ -15,8 +15,8 @@ from controller import dependencies, scaling, scheduling
 from controller.model import Decision
 from controller.ports import Fleet, Records
 from runner.errors import RunnerError
-from runner.model import Backlog, Ending, JobRecord
 from runner.ports import Clock, Queue
+from runner.records import Backlog, Ending, JobRecord
 from runner.settings import SupervisorSettings
 
 log = structlog.get_logger()

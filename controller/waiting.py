@@ -11,7 +11,8 @@ from controller.advice import briefly
 from controller.ports import Records
 from controller.wiring import Parts
 from runner.errors import NotFound
-from runner.model import JobRecord, Status
+from runner.model import Status
+from runner.records import JobRecord
 
 POLL = 0.2
 

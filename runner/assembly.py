@@ -20,8 +20,8 @@ from runner.agent.removals import Removals
 from runner.agent.room import Room
 from runner.agent.station import Station
 from runner.agent.upkeep import Terms
-from runner.model import HostReport
 from runner.ports import Engine
+from runner.records import HostReport
 from runner.settings import Settings
 from runner.wiring import (
     Storage,

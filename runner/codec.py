@@ -16,7 +16,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from runner.model import (
     Array,
     Charge,
-    HostReport,
     Job,
     Kind,
     Limits,
@@ -29,6 +28,7 @@ from runner.model import (
     TaskId,
     Usage,
 )
+from runner.records import HostReport
 
 VERSION = 1
 MAX_POINTER = 1024

@@ -10,20 +10,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from runner.model import (
-    Attempt,
-    Backlog,
-    HostReport,
-    Job,
-    Lease,
-    Mount,
-    Outcome,
-    Refusal,
-    Sidecar,
-    TaskId,
-    Usage,
-    Verdict,
-)
+from runner.model import NO_USAGE, Attempt, Job, Lease, Mount, Outcome, Sidecar, TaskId, Usage
+from runner.records import Backlog, HostReport, Refusal, Verdict
 
 Clock = Callable[[], float]
 """Seconds since the epoch, UTC."""
@@ -66,7 +54,7 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """What an agent may know of the controller. `demand` counts tasks that are waiting or running, all jobs together."""
+    """What an agent may know of the controller. `demand` counts tasks waiting or running, all jobs together."""
 
     led: bool
     demand: int
@@ -148,7 +136,7 @@ class Exit:
     signal: int | None = None
     out_of_memory: bool = False
     vanished: bool = False
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     image_digest: str | None = None
     warning: str = ""
 
@@ -193,7 +181,7 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     async def prepare(self, job: Job, concurrency: int) -> None:
-        """Make ready what starting this job's containers needs (image, sandboxes). Raises ImageError. Cheap when ready."""
+        """Make ready what starting this job's containers needs (image, sandboxes). Raises ImageError."""
         ...
 
     async def start(self, spec: ContainerSpec, output: Output) -> Container:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runner.model import Attempt, Charge, Job, Kind, Outcome, Retry, Rule, Status, Verdict
+from runner.model import Attempt, Charge, Job, Kind, Outcome, Retry, Rule, Status
+from runner.records import Verdict
 
 CHARGES: dict[Kind, Charge] = {
     Kind.FAILED: Charge.USER,

@@ -16,18 +16,9 @@ from controller.api import Job, JobFailed, JobKeys
 from controller.cli.main import COMMANDS, cli
 from controller.report import attempt_object, job_object, outcome_object, task_object
 from runner.errors import RunnerError
-from runner.model import (
-    Array,
-    AttemptRecord,
-    Counts,
-    JobRecord,
-    Kind,
-    Outcome,
-    Status,
-    TaskId,
-    TaskRecord,
-)
+from runner.model import Array, Kind, Outcome, Status, TaskId
 from runner.model import Job as JobModel
+from runner.records import AttemptRecord, Counts, JobRecord, TaskRecord
 
 DOCS = Path(__file__).parent.parent / "docs"
 CLI, API, ERRORS = ((DOCS / name).read_text() for name in ("cli.md", "api.md", "errors.md"))

@@ -16,7 +16,6 @@ from runner.codec import DecodeError
 from runner.model import (
     Array,
     Charge,
-    HostReport,
     Job,
     Kind,
     Limits,
@@ -29,6 +28,7 @@ from runner.model import (
     TaskId,
     Usage,
 )
+from runner.records import HostReport
 
 # Anything a command line, a log or a file may hold: stray surrogates and control characters too.
 ANY_TEXT = st.text(st.characters(), max_size=20)

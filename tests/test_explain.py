@@ -9,25 +9,8 @@ import pytest
 
 from controller.explain import explain
 from controller.obstacles import SILENT_AFTER, Situation
-from runner.model import (
-    Array,
-    AttemptRecord,
-    Backlog,
-    Charge,
-    Counts,
-    Ending,
-    HostReport,
-    Job,
-    JobRecord,
-    Kind,
-    Limits,
-    Outcome,
-    Retry,
-    Status,
-    TaskId,
-    TaskRecord,
-    Usage,
-)
+from runner.model import Array, Charge, Job, Kind, Limits, Outcome, Retry, Status, TaskId, Usage
+from runner.records import AttemptRecord, Backlog, Counts, Ending, HostReport, JobRecord, TaskRecord
 
 NOW = 1000.0
 GIB = 1024**3

@@ -18,7 +18,6 @@ from runner.adapters.docker import spec
 from runner.errors import NotFound
 from runner.model import (
     Array,
-    AttemptRecord,
     Charge,
     Job,
     Kind,
@@ -31,8 +30,8 @@ from runner.model import (
     Sidecar,
     Status,
     TaskId,
-    TaskRecord,
 )
+from runner.records import AttemptRecord, TaskRecord
 
 MIB = 1024**2
 DIGEST = "team/tool@sha256:" + "a" * 64

@@ -14,7 +14,8 @@ from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
 from runner.errors import Unavailable
-from runner.model import Array, Attempt, Job, JobRecord, Kind, Outcome, Status, Verdict
+from runner.model import Array, Attempt, Job, Kind, Outcome, Status
+from runner.records import JobRecord, Verdict
 from runner.settings import SupervisorSettings
 from tests.virtual_time import now, run
 

@@ -11,7 +11,8 @@ import pytest
 from controller.cli.live import PlainDisplay
 from controller.waiting import View, Watch
 from runner.errors import NotFound
-from runner.model import Array, Counts, Job, JobRecord, Kind, Outcome, Status, TaskId, TaskRecord
+from runner.model import Array, Job, Kind, Outcome, Status, TaskId
+from runner.records import Counts, JobRecord, TaskRecord
 
 
 def record(job_id: str, *after: str, ended: bool = False, size: int = 1) -> JobRecord:

@@ -41,7 +41,9 @@ class ProcessFleet:
         self.trouble = ""
 
     async def capacity(self) -> FleetCapacity:
-        return FleetCapacity(running=sum(1 for _ in self._alive()), maximum=self._settings.supervisor.max_agents)
+        return FleetCapacity(
+            running=sum(1 for _ in self._alive()), maximum=self._settings.supervisor.max_agents
+        )
 
     async def resize(self, desired: int) -> None:
         self._notice_failures()
@@ -90,7 +92,11 @@ class ProcessFleet:
     def _start(self, host: str) -> subprocess.Popen[bytes]:
         path = self._log_path(host)
         command = [sys.executable, "-m", "runner.cli.agent", "--host", host, "--local"]
-        environment = {**os.environ, "RUNNER_HOME": str(self._settings.home), "RUNNER_ENGINE": self._settings.engine}
+        environment = {
+            **os.environ,
+            "RUNNER_HOME": str(self._settings.home),
+            "RUNNER_ENGINE": self._settings.engine,
+        }
         if self._settings.source is not None:
             environment["RUNNER_CONFIG"] = self._settings.source
         try:

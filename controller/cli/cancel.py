@@ -14,7 +14,7 @@ from controller.dependencies import describe
 from controller.report import job_object
 from controller.selectors import select_one
 from controller.wiring import Parts
-from runner.model import JobRecord
+from runner.records import JobRecord
 
 
 @click.command(name="cancel")

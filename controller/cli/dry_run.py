@@ -13,7 +13,8 @@ from controller.draft import JobDraft
 from controller.dry_run import Shard, job_keys, shards
 from controller.reproduce import HERE, Again, again, docker_line, process_line
 from controller.wiring import process_environment
-from runner.model import Job, Status, TaskId, TaskRecord
+from runner.model import Job, Status, TaskId
+from runner.records import TaskRecord
 from runner.settings import Settings
 
 # There is no id before there is a job.

@@ -14,7 +14,8 @@ from controller.obstacles import Situation
 from controller.report import attempt_object, job_object, task_object
 from controller.selectors import select_one, select_task
 from controller.wiring import Parts
-from runner.model import JobRecord, TaskId
+from runner.model import TaskId
+from runner.records import JobRecord
 from runner.wording import printable
 
 

@@ -11,7 +11,7 @@ from controller.cli.output import Format, clock_time, duration, output_option, p
 from controller.cli.tables import Column, Table
 from controller.report import job_duration, job_object
 from controller.wiring import Parts
-from runner.model import JobRecord
+from runner.records import JobRecord
 
 
 @click.command(name="jobs")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from controller.cli.output import duration, remark, speed
 from controller.progress import Pace, time_left
 from controller.waiting import View
-from runner.model import Counts, JobRecord, Status
+from runner.model import Status
+from runner.records import Counts, JobRecord
 from runner.wording import printable
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from controller.logs import Line, Merged, read_task
 from controller.selectors import select_one, select_task
 from controller.wiring import Parts
 from runner.errors import BadInput
-from runner.model import JobRecord, TaskId
+from runner.model import TaskId
+from runner.records import JobRecord
 
 PREFIX_COLOURS = (
     "cyan",

@@ -16,7 +16,8 @@ from controller.progress import overall_rate, time_left
 from controller.report import finished_at, job_duration
 from controller.selectors import select
 from controller.wiring import Parts
-from runner.model import Counts, JobRecord, Status
+from runner.model import Status
+from runner.records import Counts, JobRecord
 from runner.units import format_size
 
 SHOWN_REASONS = 3

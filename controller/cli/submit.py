@@ -21,7 +21,7 @@ from controller.draft import JobDraft
 from controller.report import job_object
 from controller.submission import Submission
 from controller.wiring import Parts
-from runner.model import JobRecord
+from runner.records import JobRecord
 from runner.settings import Settings
 
 SEPARATOR = "--"

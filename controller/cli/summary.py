@@ -14,7 +14,8 @@ from controller.cli.tables import Column, Table, print_pairs
 from controller.dependencies import describe
 from controller.report import job_duration, last_line, task_reason
 from controller.wiring import Parts
-from runner.model import JobRecord, Status
+from runner.model import Status
+from runner.records import JobRecord
 from runner.units import format_size
 
 SHOWN_FAILURES = 5

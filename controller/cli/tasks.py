@@ -14,7 +14,8 @@ from controller.report import host_of, task_object, task_reason
 from controller.selectors import select_one
 from controller.wiring import Parts
 from runner.errors import NotFound
-from runner.model import JobRecord, Status, TaskRecord
+from runner.model import Status
+from runner.records import JobRecord, TaskRecord
 from runner.units import format_size
 
 FILTERS = [str(status).lower() for status in Status]

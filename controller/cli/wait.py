@@ -15,7 +15,8 @@ from controller.cli.supervision import say_what_still_runs
 from controller.remarks import warnings_to
 from controller.waiting import until_ended
 from controller.wiring import Parts
-from runner.model import JobRecord, Status
+from runner.model import Status
+from runner.records import JobRecord
 
 INTERRUPTED = 130
 NOTICEABLE = 0.3

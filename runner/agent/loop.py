@@ -13,8 +13,9 @@ from runner.agent.execution import execute
 from runner.agent.station import Station
 from runner.agent.upkeep import Terms, Upkeep
 from runner.errors import RunnerError
-from runner.model import HostReport, Lease
+from runner.model import Lease
 from runner.outcomes import StopCause
+from runner.records import HostReport
 
 log = structlog.get_logger()
 

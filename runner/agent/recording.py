@@ -11,7 +11,8 @@ from runner import retry
 from runner.agent.holding import Holding
 from runner.agent.station import Station
 from runner.errors import RunnerError
-from runner.model import Job, Lease, Outcome, Status, Verdict
+from runner.model import Job, Lease, Outcome, Status
+from runner.records import Verdict
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ import structlog
 
 from runner.agent.station import Station
 from runner.errors import RunnerError
-from runner.model import HostReport
+from runner.records import HostReport
 
 log = structlog.get_logger()
 

@@ -14,8 +14,9 @@ import pytest
 from runner.agent.loop import Agent
 from runner.agent.upkeep import Terms
 from runner.errors import EngineUnavailable, ImageError, StartError
-from runner.model import Array, Ending, Kind, Limits, Retry, Rule, Secret, Status, TaskId
+from runner.model import Array, Kind, Limits, Retry, Rule, Secret, Status, TaskId
 from runner.ports import ContainerSpec, Notice
+from runner.records import Ending
 from tests.agent.fakes import Behaviour
 from tests.agent.world import LEASE, World, a_job
 from tests.virtual_time import now, run

@@ -22,8 +22,9 @@ from runner.agent.removals import Removals
 from runner.agent.room import Room
 from runner.agent.station import Station
 from runner.agent.upkeep import Terms
-from runner.model import Array, HostReport, Job, JobRecord, TaskId, TaskRecord
+from runner.model import Array, Job, TaskId
 from runner.ports import ContainerSpec
+from runner.records import HostReport, JobRecord, TaskRecord
 from tests.agent.fakes import (
     Behaviour,
     FakeContainer,

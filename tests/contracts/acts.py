@@ -5,22 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.ports import Records
-from runner.model import (
-    Array,
-    Attempt,
-    Charge,
-    Ending,
-    Job,
-    Kind,
-    Lease,
-    Outcome,
-    Refusal,
-    Status,
-    TaskId,
-    Usage,
-    Verdict,
-)
+from runner.model import Array, Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
 from runner.ports import Ledger
+from runner.records import Ending, Refusal, Verdict
 from tests.contracts.rigs import EPOCH
 
 # Two hosts, and the second life of one of them.

@@ -7,21 +7,9 @@ import asyncio
 import pytest
 
 from controller.ports import Records
-from runner.model import (
-    Array,
-    Attempt,
-    Charge,
-    HostReport,
-    Kind,
-    Limits,
-    RefusalKind,
-    Retry,
-    Status,
-    TaskId,
-    TaskRecord,
-    Verdict,
-)
+from runner.model import Array, Attempt, Charge, Kind, Limits, Retry, Status, TaskId
 from runner.ports import Ledger
+from runner.records import HostReport, RefusalKind, TaskRecord, Verdict
 from tests.contracts.acts import (
     ANNA,
     ANNA_AGAIN,

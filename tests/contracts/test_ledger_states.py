@@ -6,21 +6,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from runner.model import (
-    Attempt,
-    Charge,
-    Ending,
-    JobRecord,
-    Kind,
-    Outcome,
-    Refusal,
-    RefusalKind,
-    Retry,
-    Status,
-    TaskId,
-    TaskRecord,
-    Verdict,
-)
+from runner.model import Attempt, Charge, Kind, Outcome, Retry, Status, TaskId
+from runner.records import Ending, JobRecord, Refusal, RefusalKind, TaskRecord, Verdict
 from tests.contracts.acts import a_job, a_lease
 from tests.contracts.machines import RigMachine, explore
 from tests.contracts.rigs import EPOCH, LEASE, RIGS
@@ -130,8 +117,8 @@ class LedgerMachine(RigMachine):
         assert count == before.counts.failed + before.counts.cancelled
         assert self.job_record().round == before.round + (count > 0)
         if count:
-            self.sent -= {index for index in range(SIZE) if self.status(index) is not Status.SUCCEEDED}
-            self.sent |= set(self.do(self.records.outstanding(self.job.id, 100)))
+            succeeded = {index for index in range(SIZE) if self.status(index) is Status.SUCCEEDED}
+            self.sent &= succeeded | set(self.do(self.records.outstanding(self.job.id, 100)))
             self.settled.clear()
 
     @rule(limit=st.integers(1, SIZE))

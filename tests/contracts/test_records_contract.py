@@ -12,13 +12,9 @@ from runner.errors import Conflict
 from runner.model import (
     Array,
     Charge,
-    Counts,
-    Ending,
-    JobRecord,
     Kind,
     Limits,
     Mount,
-    RefusalKind,
     Retry,
     Rule,
     Secret,
@@ -26,9 +22,9 @@ from runner.model import (
     Status,
     TaskId,
     Usage,
-    Window,
 )
 from runner.ports import Ledger
+from runner.records import Counts, Ending, JobRecord, RefusalKind, Window
 from tests.contracts.acts import (
     ANNA,
     ANNA_AGAIN,

@@ -17,7 +17,8 @@ from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.model import Attempt, Kind, Lease, Outcome, Status, Verdict
+from runner.model import Attempt, Kind, Lease, Outcome, Status
+from runner.records import Verdict
 
 JOB = "job-1"
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from runner.adapters.sqlite import takeover
 from runner.adapters.sqlite.claims import Claim, Standing, begin_first, begin_next, first_attempt
-from runner.model import Attempt, Refusal, RefusalKind
+from runner.model import Attempt
+from runner.records import Refusal, RefusalKind
 
 
 class Row(NamedTuple):

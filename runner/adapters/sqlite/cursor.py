@@ -13,7 +13,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from runner.adapters.sqlite import jobs
-from runner.model import Array, Window
+from runner.model import Array
+from runner.records import Window
 
 CHUNK = 10_000
 

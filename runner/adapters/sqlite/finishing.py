@@ -6,7 +6,8 @@ import sqlite3
 
 from runner.adapters.sqlite.settling import Settled, settle
 from runner.codec import encode_outcome
-from runner.model import Attempt, Charge, Outcome, Status, Verdict
+from runner.model import Attempt, Charge, Outcome, Status
+from runner.records import Verdict
 
 
 def finish(

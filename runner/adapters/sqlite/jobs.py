@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from runner.adapters.sqlite.text import storable
 from runner.codec import decode_job, encode_job, pack_job
 from runner.errors import Conflict
-from runner.model import Counts, Ending, Job, JobRecord, Status
+from runner.model import Job, Status
+from runner.records import Counts, Ending, JobRecord
 
 # A supervisor reads the same jobs twice a second.
 _decode = lru_cache(maxsize=64)(decode_job)

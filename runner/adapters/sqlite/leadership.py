@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from runner.codec import decode_report, encode_report
-from runner.model import HostReport
 from runner.ports import Supervision
+from runner.records import HostReport
 
 
 def lead(connection: sqlite3.Connection, *, holder: str, now: float, until: float) -> bool:

@@ -9,8 +9,9 @@ from functools import partial
 from runner.adapters.sqlite import beats, beginning, finishing, jobs, leadership
 from runner.adapters.sqlite.claims import Claim
 from runner.adapters.sqlite.database import Database
-from runner.model import Attempt, HostReport, Job, Lease, Outcome, Refusal, Verdict
+from runner.model import Attempt, Job, Lease, Outcome
 from runner.ports import Clock, Supervision
+from runner.records import HostReport, Refusal, Verdict
 
 
 class SqliteLedger:

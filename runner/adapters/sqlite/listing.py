@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from runner.adapters.sqlite.text import storable
 from runner.codec import decode_metadata, decode_outcome
-from runner.model import AttemptRecord, Status, TaskId, TaskRecord
+from runner.model import Status, TaskId
+from runner.records import AttemptRecord, TaskRecord
 
 _COLUMNS = """
     SELECT idx, status, round, attempt, tries, owner, user_failures, infra_failures, begun_at, not_before,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runner.codec import DecodeError, decode_pointer, encode_pointer
-from runner.model import Backlog, Lease, TaskId
+from runner.model import Lease, TaskId
+from runner.records import Backlog
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from functools import partial
 from runner.adapters.sqlite import messages
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.group import Haste
-from runner.model import Backlog, Lease, TaskId
+from runner.model import Lease, TaskId
 from runner.ports import Clock
+from runner.records import Backlog
 
 # How often a waiting receiver looks whether another process sent something, in seconds.
 LOOK = 0.05

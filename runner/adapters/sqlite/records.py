@@ -8,18 +8,9 @@ from functools import partial
 from runner.adapters.sqlite import cursor, jobs, leadership, listing, rounds
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.group import Haste
-from runner.model import (
-    AttemptRecord,
-    Ending,
-    HostReport,
-    Job,
-    JobRecord,
-    Status,
-    TaskId,
-    TaskRecord,
-    Window,
-)
+from runner.model import Job, Status, TaskId
 from runner.ports import Clock
+from runner.records import AttemptRecord, Ending, HostReport, JobRecord, TaskRecord, Window
 
 LONG_WINDOW = 500
 

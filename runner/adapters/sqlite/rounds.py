@@ -8,7 +8,8 @@ from typing import NamedTuple
 from runner.adapters.sqlite import jobs
 from runner.adapters.sqlite.settling import close_if_over
 from runner.adapters.sqlite.text import storable
-from runner.model import Array, Ending
+from runner.model import Array
+from runner.records import Ending
 
 
 def number_of(connection: sqlite3.Connection, job_id: str) -> int | None:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from runner.adapters.sqlite.claims import Claim, Standing, begin_next
 from runner.adapters.sqlite.settling import Settled, settle
-from runner.model import Attempt, Charge, Kind, Outcome, Refusal, RefusalKind
+from runner.model import Attempt, Charge, Kind, Outcome
+from runner.records import Refusal, RefusalKind
 
 LONGEST_HIDE = 600.0
 MARGIN = 0.1
