@@ -48,7 +48,9 @@ def render(page: str, results: Path = harness.RESULTS) -> str:
 
     def block(found: re.Match[str]) -> str:
         opening, name, part, _, closing = found.groups()
-        return f"{opening}{SHOWN[part](harness.load(results / f'{name}.json'))}{closing}"
+        file = results / f"{name}.json"
+        shown = SHOWN[part](harness.load(file)) if file.exists() else "Not measured yet.\n"
+        return f"{opening}{shown}{closing}"
 
     return BLOCK.sub(block, page)
 

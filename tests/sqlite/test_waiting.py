@@ -77,6 +77,21 @@ async def test_an_idle_receiver_looks_twenty_times_a_second_at_most(tmp_path: Pa
     assert 2 <= database.looks <= 22
 
 
+async def test_a_receive_cancelled_under_way_gives_back_what_it_took(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "runner.db")
+    queue = SqliteQueue(database, time.time, {"default": 0})
+    await queue.send("default", [TASK])
+    receiving = asyncio.create_task(queue.receive(1, wait=0.0, hide=1000.0))
+    for _ in range(2):  # asked for; statement run, and the commit on its way to the disk
+        await asyncio.sleep(0)
+    receiving.cancel()
+    await asyncio.gather(receiving, return_exceptions=True)
+    (lease,) = await queue.receive(1, wait=0.0, hide=1.0)
+    await database.close()
+    assert receiving.cancelled()
+    assert lease.receives == 1
+
+
 async def test_an_idle_receiver_writes_nothing(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "runner.db")
     log = tmp_path / "runner.db-wal"

@@ -15,7 +15,7 @@ from runner.model import Job, Status
 from runner.records import Counts, Ending, JobRecord
 
 # A supervisor reads the same jobs twice a second.
-_decode = lru_cache(maxsize=64)(decode_job)
+_decode = lru_cache(maxsize=256)(decode_job)
 
 # Greater than all that may follow a prefix.
 _LAST_CHARACTER = chr(0x10FFFF)

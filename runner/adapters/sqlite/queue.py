@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from runner.adapters.sqlite import messages
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.group import Haste
+from runner.errors import StorageError
 from runner.model import Lease, TaskId
 from runner.ports import Clock
 from runner.records import Backlog
@@ -87,7 +89,8 @@ class SqliteQueue:
         try:
             taken = await self._database.write(partial(messages.take, taking=taking))
         except asyncio.CancelledError:
-            await self._database.write(partial(messages.put_back, taking=taking))
+            with suppress(StorageError):  # then they show when their time is over
+                await self._database.write(partial(messages.put_back, taking=taking))
             self._database.arrivals.notify()
             raise
         return [
