@@ -122,4 +122,4 @@ def _own_cpu(process: psutil.Process) -> float:
 
 
 def _watchdogs(agent: psutil.Process) -> list[psutil.Process]:
-    return [child for child in agent.children() if "--guard" in child.cmdline()]
+    return [child for child in agent.children() if "runner.cli.watchdog" in child.cmdline()]

@@ -129,17 +129,14 @@ def _report(
 
 def _start_watchdog(settings: Settings, host: str, incarnation: str) -> None:
     """In a session of its own: what stops or kills the agent's group must not reach it."""
-    command = [
-        sys.executable,
-        "-m",
-        "runner.cli.agent",
-        "--host",
-        host,
-        "--guard",
-        incarnation,
-        str(os.getpid()),
-    ]
+    state = str(host_state(settings, host))
+    arguments = [host, incarnation, str(os.getpid()), state, str(settings.agent.lease)]
     environment = {**os.environ, "RUNNER_HOME": str(settings.home), "RUNNER_ENGINE": settings.engine}
+    if settings.source is not None:
+        environment["RUNNER_CONFIG"] = settings.source
     subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, start_new_session=True, env=environment, close_fds=True
+        [sys.executable, "-m", "runner.cli.watchdog", *arguments],
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment,
     )

@@ -35,7 +35,7 @@ def task_environment(job: Job, attempt: Attempt, item: str | None) -> dict[str, 
 
 def parse_metadata(written: bytes, *, most: int = 50) -> Mapping[str, str]:
     """The `key=value` lines of a task's metadata file: the last value of a key wins, at most `most` keys of 100
-    characters with values of 500. Anything else is passed over: the file is written by a stranger, perhaps at this moment.
+    characters with values of 500. Anything else is passed over: a stranger writes the file, perhaps at this moment.
     """
     found: dict[str, str] = {}
     for line in written.decode("utf-8", "replace").splitlines():

@@ -272,7 +272,7 @@ NO_USAGE = Usage()
 class Outcome:
     """How an attempt ended. A value, never an exception.
 
-    `tail` holds the last lines of output, kept for failures only. `log_bytes` is what the task wrote, `log_dropped` what
+    `tail` holds the last lines of output, kept for failures only. `log_bytes` is what the task wrote, `log_dropped`
     of it was not kept.
     """
 

@@ -11,7 +11,7 @@ from runner import retry
 from runner.agent.holding import Holding
 from runner.agent.station import Station
 from runner.errors import RunnerError
-from runner.model import Job, Lease, Outcome, Status
+from runner.model import Job, Kind, Lease, Outcome, Status
 from runner.records import Verdict
 
 log = structlog.get_logger()
@@ -25,13 +25,9 @@ async def record(station: Station, job: Job, holding: Holding, outcome: Outcome)
     attempt = holding.attempt
     verdict = retry.decide(job, attempt, outcome, station.jitter(), _largest_memory(station, job))
     stands = await _insist(holding, lambda: station.ledger.finish(attempt, outcome, verdict))
-    log.info(
-        "attempt ended",
-        attempt=str(attempt),
-        outcome=str(outcome.kind),
-        task=str(verdict.status),
-        stands=stands,
-    )
+    # A success is in the ledger, in full; a line for each of a million would say nothing more.
+    if outcome.kind is not Kind.SUCCEEDED or not stands:
+        log.info("attempt ended", attempt=str(attempt), outcome=str(outcome.kind), stands=stands)
     if stands is None:
         return  # stays in the journal, and with the message: someone will find it
     station.journal.ended(attempt)

@@ -9,16 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
-log = structlog.get_logger()
-
 LOOK_EVERY = 1.0
 
 
 async def watch(
     read: Callable[[], tuple[str, str] | None],
-    sweep: Callable[[], Awaitable[int]],
+    sweep: Callable[[], Awaitable[None]],
     agent_alive: Callable[[], bool],
     *,
     incarnation: str,
@@ -36,7 +32,7 @@ async def watch(
         silent = 0.0 if seen != last else silent + LOOK_EVERY
         last = seen
         if silent >= patience:
-            log.warning("agent silent: its containers are stopped", seconds=silent, containers=await sweep())
+            await sweep()
             if not agent_alive():
                 return
             silent = 0.0

@@ -18,9 +18,8 @@ def look(
     async def main() -> float:
         loop = asyncio.get_running_loop()
 
-        async def sweep() -> int:
+        async def sweep() -> None:
             swept.append(loop.time())
-            return 1
 
         try:
             async with asyncio.timeout(3600):

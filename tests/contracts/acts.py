@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from controller.ports import Records
 from runner.model import Array, Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
-from runner.ports import Ledger
-from runner.records import Ending, Refusal, Verdict
+from runner.ports import Ledger, Queue
+from runner.records import Ending, JobRecord, Refusal, TaskRecord, Verdict
 from tests.contracts.rigs import EPOCH
+
+# How long a received message is hidden, in seconds.
+HIDE = 30.0
 
 # Two hosts, and the second life of one of them.
 ANNA = "anna#1"
@@ -65,7 +69,7 @@ def an_outcome(kind: Kind = Kind.SUCCEEDED, **changes: object) -> Outcome:
 
 
 async def succeed(ledger: Ledger, attempt: Attempt, **changes: object) -> bool:
-    return await ledger.finish(attempt, an_outcome(**changes), Verdict(Status.SUCCEEDED))
+    return await ledger.finish(attempt, an_outcome(Kind.SUCCEEDED, **changes), Verdict(Status.SUCCEEDED))
 
 
 async def fail(ledger: Ledger, attempt: Attempt, reason: str = "", **changes: object) -> bool:
@@ -100,3 +104,32 @@ async def send_all(records: Records, job: Job, limit: int = 1_000_000) -> tuple[
     window = await records.unsent(job.id, limit)
     await records.sent(job.id, window)
     return window.indices
+
+
+async def read(records: Records, job_id: str = "job-1") -> JobRecord:
+    record = await records.job(job_id)
+    assert record is not None
+    return record
+
+
+async def stored(records: Records, index: int = 0) -> TaskRecord:
+    record = await records.task(TaskId("job-1", index))
+    assert record is not None
+    return record
+
+
+def task(index: int = 0) -> TaskId:
+    return TaskId("job-1", index)
+
+
+def tasks(count: int) -> list[TaskId]:
+    return [task(index) for index in range(count)]
+
+
+async def take(queue: Queue, limit: int = 10, wait: float = 0.0, hide: float = HIDE) -> Sequence[Lease]:
+    return await queue.receive(limit, wait=wait, hide=hide)
+
+
+async def take_one(queue: Queue, hide: float = HIDE) -> Lease:
+    (lease,) = await take(queue, 1, hide=hide)
+    return lease

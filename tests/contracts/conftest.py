@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.ports import Records
-from runner.ports import Ledger
+from runner.ports import Ledger, Queue
 from tests.contracts.rigs import RIGS, Rig, make_rig
 
 
@@ -25,3 +25,8 @@ def ledger(rig: Rig) -> Ledger:
 @pytest.fixture
 def records(rig: Rig) -> Records:
     return rig.records()
+
+
+@pytest.fixture
+def queue(rig: Rig) -> Queue:
+    return rig.queue({"default": 0})

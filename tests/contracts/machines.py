@@ -40,7 +40,7 @@ def explore(machine: type[RigMachine], rig: str) -> None:
     """Fewer and shorter sequences where each step costs a disk write."""
     chosen = type(machine.__name__, (machine,), {"rig_name": rig})
     effort = (60, 40) if rig == "memory" else (10, 25)
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         chosen,
         settings=settings(
             max_examples=effort[0],

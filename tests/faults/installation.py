@@ -80,7 +80,7 @@ class Installation:
     def agents(self) -> list[psutil.Process]:
         """Every agent and watchdog of this installation."""
         return _processes(
-            lambda environment: environment.get("RUNNER_CONFIG") == str(self.config), "runner.cli.agent"
+            lambda environment: environment.get("RUNNER_CONFIG") == str(self.config), "runner.cli."
         )
 
     def work(self) -> list[psutil.Process]:
@@ -104,7 +104,7 @@ def _processes(wanted: Callable[[dict[str, str]], bool], argument: str = "") -> 
         try:
             if process.status() != psutil.STATUS_ZOMBIE and wanted(process.environ()):
                 command: Sequence[str] = process.cmdline()
-                if not argument or argument in command:
+                if any(part.startswith(argument) for part in command):
                     found.append(process)
         except psutil.Error:
             continue

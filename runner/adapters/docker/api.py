@@ -14,7 +14,7 @@ from runner.adapters.docker.client import PREFERRED, ApiError, Client, Query
 # A busy disk makes these slow without anything being wrong.
 CREATE = 30.0
 START = 60.0
-REMOVE = 60.0
+REMOVE = 30.0
 KILL = 20.0
 
 Details = dict[str, Any]

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 # What a container wrote comes within milliseconds of its end, or not at all.
 DRAIN = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+SIGNAL_TRIES = 2
 BEING_REMOVED = ("removing", "dead")
 REMOVED = "somebody removed the container"
 
@@ -83,13 +84,8 @@ class DockerContainer:
     async def stop(self, grace: float) -> None:
         """Raises EngineUnavailable if the engine cannot say that it has ended."""
         self._stopping = True
-        api = self._site.api
         for signal, patience in (("SIGTERM", grace), ("SIGKILL", KILL)):
-            try:
-                await api.unpause(self._made.id)
-                await api.kill(self._made.id, signal)
-            except (ApiError, NoAnswerError) as error:
-                log.warning("cannot signal the container", name=self.name, signal=signal, error=str(error))
+            await self._signal(signal)
             if await self._over_within(patience):
                 return
         self._site.remover.later(self._made.id)
@@ -104,6 +100,16 @@ class DockerContainer:
         if self._removal is None:
             self._removal = self._site.remover.background.spawn(self._remove())
         await asyncio.shield(self._removal)
+
+    async def _signal(self, signal: str) -> None:
+        for _ in range(SIGNAL_TRIES):
+            try:
+                await self._site.api.unpause(self._made.id)
+                await self._site.api.kill(self._made.id, signal)
+            except (ApiError, NoAnswerError) as error:
+                log.warning("cannot signal the container", name=self.name, signal=signal, error=str(error))
+            else:
+                return
 
     async def _over_within(self, seconds: float) -> bool:
         await asyncio.wait((self._over, self._life), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -13,9 +13,14 @@ import posixpath
 from collections import OrderedDict
 from collections.abc import Mapping
 
+import structlog
+
 from runner.adapters.docker.api import Api
+from runner.adapters.docker.client import ApiError
 from runner.adapters.docker.images import Image
 from runner.errors import StartError
+
+log = structlog.get_logger()
 
 MOST_REMEMBERED = 1000
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,8 +39,8 @@ class Executables:
     async def check(
         self, container: str, image: Image, command: tuple[str, ...], env: Mapping[str, str], job_id: str
     ) -> None:
-        """Raises StartError if a container that was made, and not started, has nothing to run; ApiError,
-        NoAnswerError.
+        """Raises StartError if a container that was made, and not started, has nothing to run. Where the
+        engine cannot tell, the start will. Raises NoAnswerError.
         """
         words = image.entrypoint + (command or image.command)
         if not words:
@@ -45,15 +50,25 @@ class Executables:
         seen = (job_id, image.id, *paths)
         if seen in self._found:
             return
-        for path in paths:
-            if await self._is_program(container, path):
-                self._found[seen] = None
-                while len(self._found) > MOST_REMEMBERED:
-                    self._found.popitem(last=False)
-                return
+        try:
+            found = await self._find(container, paths)
+        except ApiError as error:
+            log.debug("cannot look for the program", container=container, error=str(error))
+            return
+        if found:
+            self._found[seen] = None
+            if len(self._found) > MOST_REMEMBERED:
+                self._found.popitem(last=False)
+            return
         where = "is not a program" if "/" in words[0] else "is not a program on the PATH"
         message = f"{words[0]!r} {where} in image {image.name}"
         raise StartError(message)
+
+    async def _find(self, container: str, paths: list[str]) -> bool:
+        for path in paths:
+            if await self._is_program(container, path):
+                return True
+        return False
 
     async def _is_program(self, container: str, path: str) -> bool:
         mode, target = await self._stat(container, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 from runner.adapters.docker.api import Api, Details
 from runner.adapters.docker.container import DockerContainer, Made
 from runner.adapters.docker.ending import epoch, has_started, is_running
+from runner.adapters.docker.removal import Remover
 from runner.adapters.docker.sandbox import Sandbox
 from runner.adapters.docker.site import Site
 from runner.adapters.docker.spec import (
+    GRACE,
     HOST,
     JOB,
     ROLE,
@@ -21,6 +24,7 @@ from runner.adapters.docker.spec import (
     TASK_ROLE,
     given_labels,
 )
+from runner.errors import EngineUnavailable
 from runner.ports import Output
 
 JOINED = "container:"
@@ -34,10 +38,15 @@ class Found:
     sidecars: list[Details] = field(default_factory=list)
     sandboxes: list[Details] = field(default_factory=list)
 
-    @property
-    def ids(self) -> list[str]:
-        """In the order to remove them: who shares a volume before its owner, who owns a network last."""
-        return [each["Id"] for each in (*self.sidecars, *self.tasks, *self.sandboxes)]
+    async def remove(self, remover: Remover, keep: Collection[str] = ()) -> bool:
+        """True when all are gone but those to keep. Who shares a volume goes before its owner, who owns a
+        network last.
+        """
+        gone = True
+        for group in (self.sidecars, self.tasks, self.sandboxes):
+            ids = [each["Id"] for each in group if each["Id"] not in keep]
+            gone &= all(await asyncio.gather(*(remover.remove(container) for container in ids)))
+        return gone
 
 
 async def find(api: Api, host: str) -> Found:
@@ -64,7 +73,7 @@ async def recover(
     offered = [await _adopt(site, task, found.sidecars, output) for task in unknown]
     adopted = [container for container in offered if container is not None]
     keep = site.live | site.sandboxes.known
-    await site.remover.remove(*(each for each in found.ids if each not in keep))
+    await found.remove(site.remover, keep)
     await site.api.prune_volumes({HOST: host})
     kept = {task["Labels"][TASK] for task in found.tasks if task["Id"] in keep}
     site.meters.clean(kept)
@@ -85,7 +94,7 @@ async def _adopt(
     place = output(labels)
     if place is None:
         return None
-    name = task["Labels"][TASK]
+    name = details["Name"].lstrip("/")
     config = details["HostConfig"]
     made = Made(
         id=task["Id"],
@@ -96,6 +105,7 @@ async def _adopt(
         metadata=site.metadata(task["Labels"][HOST], name),
         sandbox=_sandbox(site, config["NetworkMode"], task["Labels"].get(JOB, ""), is_running(details)),
         sidecars=tuple(each["Id"] for each in sidecars if each["Labels"].get(TASK) == name),
+        grace=float(task["Labels"].get(GRACE, 0.0)),
         ended_unseen=not is_running(details),
     )
     return DockerContainer(site, made, place)
@@ -118,10 +128,13 @@ def _clean_metadata(directory: Path, names: Collection[str] = ()) -> None:
 
 
 async def sweep(site: Site, host: str) -> int:
-    """Remove all of a host's containers. Returns how many tasks there were."""
+    """Remove all of a host's containers. Returns how many tasks there were. Raises EngineUnavailable."""
     found = await find(site.api, host)
-    await site.remover.remove(*found.ids)
+    gone = await found.remove(site.remover)
     await site.api.prune_volumes({HOST: host})
     site.meters.clean()
     _clean_metadata(site.metadata_of(host))
+    if not gone:
+        message = f"the engine does not remove all containers of {host}"
+        raise EngineUnavailable(message)
     return len(found.tasks)

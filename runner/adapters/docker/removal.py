@@ -13,10 +13,11 @@ from runner.adapters.docker.client import ApiError, NoAnswerError
 
 log = structlog.get_logger()
 
-TRIES = 5
+# So long the caller waits; longer, in the background, the engine is given.
+SOON = 10.0
+GIVEN_UP_AFTER = 600.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
-GIVEN_UP_AFTER = 600.0
 
 
 class Remover:
@@ -30,15 +31,15 @@ class Remover:
 
         True when they are gone; False if the engine cannot do it soon, and that is left to the background.
         """
-        left = await self._remove_all(containers, TRIES)
+        left = await self._insist(containers, SOON)
         if left:
             log.warning("cannot remove containers yet", containers=len(left))
-            self.background.spawn(self._keep_removing(left))
+            self.background.spawn(self._insist(left, GIVEN_UP_AFTER))
         return not left
 
     async def remove_once(self, *containers: str) -> bool:
         """The same, without another try: recovery finds what is left."""
-        return not await self._remove_all(containers, 1)
+        return not await self._insist(containers, 0.0)
 
     def later(self, *containers: str) -> None:
         """The same, without waiting."""
@@ -49,26 +50,20 @@ class Remover:
         await self.background.settle(seconds)
         await self.background.cancel()
 
-    async def _keep_removing(self, containers: Iterable[str]) -> None:
-        pause = 1.0
+    async def _insist(self, containers: Iterable[str], seconds: float) -> list[str]:
+        """Try for so long. Returns those that are still there."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + GIVEN_UP_AFTER
-        left = list(containers)
-        while left and loop.time() < end:
+        pause, end = FIRST_PAUSE, loop.time() + seconds
+        left = [name for name in containers if not await self._remove(name)]
+        while left and loop.time() + pause < end:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
-            left = await self._remove_all(left, 1)
+            left = [name for name in left if not await self._remove(name)]
+        return left
 
-    async def _remove_all(self, containers: Iterable[str], tries: int) -> list[str]:
-        return [name for name in containers if not await self._remove(name, tries)]
-
-    async def _remove(self, container: str, tries: int) -> bool:
-        for tried in range(tries):
-            if tried:
-                await asyncio.sleep(FIRST_PAUSE * 2**tried)
-            try:
-                if await self._api.remove(container):
-                    return True
-            except (ApiError, NoAnswerError) as error:
-                log.debug("removal failed", container=container, error=str(error))
-        return False
+    async def _remove(self, container: str) -> bool:
+        try:
+            return await self._api.remove(container)
+        except (ApiError, NoAnswerError) as error:
+            log.debug("removal failed", container=container, error=str(error))
+            return False

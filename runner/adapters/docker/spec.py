@@ -21,6 +21,7 @@ HOST = "runner.host"
 ROLE = "runner.role"
 JOB = "runner.job"
 TASK = "runner.task"
+GRACE = "runner.grace"
 LAUNCH = "runner.launch"
 GIVEN = "runner.label."
 
@@ -145,6 +146,7 @@ def _labels(spec: ContainerSpec, role: str, placing: Placing) -> dict[str, str]:
         ROLE: role,
         JOB: spec.job_id,
         TASK: container_name(spec.name),
+        GRACE: str(spec.grace),
         LAUNCH: placing.launch,
     }
 

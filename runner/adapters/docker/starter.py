@@ -26,8 +26,8 @@ from runner.errors import EngineUnavailable, ImageError, StartError
 from runner.model import Sidecar
 from runner.ports import ContainerSpec, Output
 
-# Everything together, whatever is tried again within it.
-SECONDS = 180.0
+# One round, whatever is tried again within it.
+SECONDS = 120.0
 
 # A sandbox may be found dead, an image pruned since it was last seen: each is worth another round.
 ROUNDS = 3
@@ -36,32 +36,39 @@ ROUNDS = 3
 async def start(site: Site, spec: ContainerSpec, output: Output) -> DockerContainer:
     """Raises ImageError, StartError, EngineUnavailable; then nothing is left behind."""
     check(spec)
-    try:
-        async with asyncio.timeout(SECONDS):
-            return await _start(site, spec, output)
-    except TimeoutError as error:
-        message = f"{spec.name} did not start within {SECONDS:g} s"
-        raise EngineUnavailable(message) from error
-
-
-async def _start(site: Site, spec: ContainerSpec, output: Output) -> DockerContainer:
+    problem: Exception
     for left in reversed(range(ROUNDS)):
         images = [await _image(site, name) for name in (spec.image, *(each.image for each in spec.sidecars))]
-        sandbox = await site.sandboxes.acquire(spec.job_id)
         try:
-            return await _Start(site, spec, sandbox, images).run(output)
+            return await _one_round(site, spec, images, output)
         except launch.SandboxGoneError as error:
-            site.sandboxes.lost(sandbox)
-            problem: Exception = error
-        except BaseException as error:
-            site.sandboxes.release(sandbox)
-            if not isinstance(error, ImageError) or not left:
+            problem = error
+        except ImageError as error:
+            if not left:
                 raise
+            problem = error
             for image in images:
                 site.images.forget(image.name)
-            problem = error
     message = f"{spec.name}: {problem}"
     raise EngineUnavailable(message) from problem
+
+
+async def _one_round(site: Site, spec: ContainerSpec, images: list[Image], output: Output) -> DockerContainer:
+    sandbox = await site.sandboxes.acquire(spec.job_id)
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await _Start(site, spec, sandbox, images).run(output)
+    except TimeoutError as error:
+        site.sandboxes.lost(sandbox)
+        message = f"{spec.name} did not start within {SECONDS:g} s"
+        raise EngineUnavailable(message) from error
+    except (launch.SandboxGoneError, EngineUnavailable):
+        # In doubt, nobody else is put where something of this one may still run.
+        site.sandboxes.lost(sandbox)
+        raise
+    except BaseException:
+        site.sandboxes.release(sandbox)
+        raise
 
 
 async def _image(site: Site, name: str | None) -> Image:
