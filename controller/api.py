@@ -33,7 +33,7 @@ PAGE = 1000
 log = logging.getLogger("controller")
 
 
-class JobFailed(RunnerError):  # noqa: N818  # it names what is the case, not a mistake
+class JobFailed(RunnerError):  # it names what is the case, not a mistake
     """Raised by `Job.raise_for_status`: the job ended and did not succeed."""
 
 

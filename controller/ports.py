@@ -54,7 +54,7 @@ class Records(Protocol):
         ...
 
     async def outstanding(self, job_id: str, limit: int, after: int = -1) -> Sequence[int]:
-        """Indices greater than `after` that were sent and have not ended, ascending: what must be on a queue or held."""
+        """Indices greater than `after` that were sent and have not ended, ascending: on a queue, or held."""
         ...
 
     async def task(self, task: TaskId) -> TaskRecord | None:
@@ -64,7 +64,7 @@ class Records(Protocol):
     async def tasks(
         self, job_id: str, *, statuses: Collection[Status] | None = None, after: int = -1, limit: int = 1000
     ) -> Sequence[TaskRecord]:
-        """Begun tasks by ascending index, those greater than `after`. Fast for the unsuccessful, however large the job."""
+        """Begun tasks by ascending index, those greater than `after`. Fast for the unsuccessful in any job."""
         ...
 
     async def attempts(self, task: TaskId) -> Sequence[AttemptRecord]:
