@@ -62,7 +62,7 @@ class ProcessFleet:
         for agent in self._started.values():
             if agent.poll() is None:
                 agent.send_signal(signal.SIGTERM)
-        while any(agent.poll() is None for agent in self._started.values()):
+        while any(agent.poll() is None for agent in self._started.values()):  # noqa: ASYNC110  # another process tells nobody
             await asyncio.sleep(0.05)
 
     def _names(self) -> Iterator[str]:
