@@ -125,7 +125,7 @@ async def test_closing_first_writes_what_was_asked_for(tmp_path: Path) -> None:
     writing = asyncio.gather(write(database, "anna"), write(database, "bert", Haste.WHENEVER))
     await asyncio.sleep(0)
     await database.close()
-    assert await writing == ["anna", "bert"]
+    assert list(await writing) == ["anna", "bert"]
 
 
 async def test_a_write_cancelled_before_it_began_never_happens(database: Database) -> None:
