@@ -156,7 +156,8 @@ async def _submit(parts: Parts, draft: JobDraft, wait: bool | None, output: Form
     if output is Format.QUIET:
         line(record.job.id)
     if waits(wait, output):
-        remark(f"{describe(record)}: {record.job.array.size} tasks")
+        size = record.job.array.size
+        remark(f"{describe(record)}: {size} task{'' if size == 1 else 's'}")
         records = await wait_for(parts, [record.job.id])
         await _print_ended(parts, records or [], submitted.created, output)
         return exit_status(records)
