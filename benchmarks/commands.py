@@ -25,6 +25,10 @@ print(json.dumps([os.waitstatus_to_exitcode(status), taken, used.ru_maxrss]), fi
 """
 
 
+# A peer that hangs must not hang the benchmark.
+LONGEST = 900.0
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     seconds: float
@@ -57,7 +61,12 @@ async def seconds_of(command: Sequence[str]) -> float:
     process = await asyncio.create_subprocess_exec(
         *command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    _, messages = await process.communicate()
+    try:
+        async with asyncio.timeout(LONGEST):
+            _, messages = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise
     taken = time.perf_counter() - begun
     if process.returncode != 0:
         message = f"{' '.join(command)} ended with {process.returncode}: {messages.decode(errors='replace')}"

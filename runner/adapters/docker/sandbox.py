@@ -30,6 +30,9 @@ log = structlog.get_logger()
 LINGER = 5.0
 REFILL_PAUSE = 5.0
 
+# Tasks that start right now make their own sandboxes first, undisturbed.
+HEAD_START = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
@@ -150,6 +153,7 @@ class Sandboxes:
 
     async def _fill(self) -> None:
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(HEAD_START)
         while len(self._spare) < self._wanted:
             began = loop.time()
             try:
