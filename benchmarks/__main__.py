@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,12 +33,26 @@ SPACE = Path(__file__).parents[1] / ".bench"
 @click.option("--quick", is_flag=True, help="Small and soon done: to see that it works. Keeps no results.")
 @click.option("--docs", is_flag=True, help="Measure nothing: only bring docs/benchmarks.md up to date.")
 def main(names: tuple[str, ...], quick: bool, docs: bool) -> None:
-    """Measure how fast it is, beside its peers. Without names: everything, in about half an hour."""
+    """Measure how fast it is, beside its peers. Without names: everything, in about an hour."""
     if not docs:
-        for name in names or BENCHMARKS:
-            _measure(name, quick)
+        with _alone():
+            for name in names or BENCHMARKS:
+                _measure(name, quick)
     if not quick:
         tables.update()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two at once would falsify each other's figures, and empty each other's directories."""
+    SPACE.mkdir(exist_ok=True)
+    with (SPACE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            message = "another benchmark is running here; wait until it has ended"
+            raise click.ClickException(message) from None
+        yield
 
 
 def _measure(name: str, quick: bool) -> None:

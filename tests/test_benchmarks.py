@@ -95,7 +95,7 @@ def test_every_result_is_on_the_page() -> None:
     shown = {
         name for _, name, part, _, _ in tables.BLOCK.findall(tables.PAGE.read_text()) if part == "figures"
     }
-    assert shown == {path.stem for path in RESULTS}
+    assert shown >= {path.stem for path in RESULTS}
 
 
 def test_no_measured_number_stands_outside_the_tables() -> None:
