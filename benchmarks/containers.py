@@ -20,7 +20,7 @@ AT_ONCE = (1, 2, 4, 8)
 
 
 async def run(bench: Bench) -> Result:
-    rounds, size = (1, 24) if bench.quick else (3, 48)
+    rounds, size = (1, 24) if bench.quick else (3, 96)
     if trouble := await docker_trouble(Settings()):
         return Result(name="containers", figures=(), not_measured=[trouble])
     name = await image.ready()
