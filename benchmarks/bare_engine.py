@@ -18,7 +18,7 @@ from benchmarks.installation import MEMORY
 from runner.adapters.docker import pause
 from runner.adapters.docker.api import Api
 from runner.adapters.docker.client import ApiError
-from runner.adapters.docker.spec import Placing, sandbox_body, task_body
+from runner.adapters.docker.spec import Owner, Placing, sandbox_body, task_body
 from runner.model import Limits
 from runner.ports import ContainerSpec
 
@@ -48,7 +48,7 @@ class BareEngine:
     async def _work(self, sandbox: str, left: Iterator[int], command: tuple[str, ...], run: str) -> None:
         metadata = self.space / f"metadata-{sandbox[:12]}"
         metadata.touch()
-        placing = Placing(launch=run, sandbox=sandbox, cpus=self.cpus, metadata=str(metadata))
+        placing = Placing(Owner(HOST, self.space), run, sandbox, self.cpus, str(metadata))
         for index in left:
             body = task_body(self._spec(f"bare-{run}-{index}", command), placing)
             container = await self.api.create(f"bare-{run}-{index}", body)
@@ -81,7 +81,7 @@ async def bare_engine(space: Path, image: str, concurrency: int) -> AsyncIterato
             pause_image = await _pause_image(api, str(info["Architecture"]))
             for number in range(concurrency):
                 name = f"bare-sandbox-{number}-{secrets.token_hex(4)}"
-                made.append(await api.create(name, sandbox_body(HOST, pause_image)))
+                made.append(await api.create(name, sandbox_body(Owner(HOST, space), pause_image)))
                 await api.start(made[-1])
             yield BareEngine(api, int(info["NCPU"]), tuple(made), space, image)
         finally:

@@ -47,6 +47,10 @@ class Queue(Protocol):
         """Make the message visible again after `delay` seconds."""
         ...
 
+    async def quarantine(self, lease: Lease, reason: str) -> None:
+        """Put the message aside for good, where a person may look at it: nothing can be made of it."""
+        ...
+
     async def backlog(self) -> Mapping[str, Backlog]:
         """Depth by queue name."""
         ...
@@ -90,6 +94,7 @@ class Ledger(Protocol):
     async def finish(self, attempt: Attempt, outcome: Outcome, verdict: Verdict) -> bool:
         """Record how the attempt ended and what that makes of its task. Idempotent.
 
+        CANCELLED by an ending that a new round has lifted since, the task is RUNNABLE and sent anew, at no charge.
         True if this record, or an equal earlier one of this attempt, stands; False if the attempt was not current.
         """
         ...
@@ -104,7 +109,8 @@ class ContainerSpec:
     """All an engine needs to run one attempt. `env` holds secret values too: never log a spec, never put it in argv.
 
     `name` is deterministic in the attempt, so that a create whose reply was lost is found again. `labels` come back
-    from `Engine.recover` as they were.
+    from `Engine.recover` as they were. With an `index`, no two of the same job and index run at once: an earlier one
+    that is still to be removed is awaited.
     """
 
     name: str
@@ -120,6 +126,7 @@ class ContainerSpec:
     mounts: tuple[Mount, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,11 @@ import pytest
 
 from runner.adapters.docker.api import Api
 from runner.adapters.docker.launch import TRIES
-from runner.adapters.docker.spec import HOST
 from runner.errors import EngineUnavailable, ImageError, StartError
 from runner.model import Mount
 from tests.docker.proxy import Action, Fault, Proxy
 from tests.engines.helpers import within
-from tests.engines.rig_docker import DockerRig
+from tests.engines.rig_docker import DockerRig, owner
 from tests.engines.rigs import Bench
 
 pytestmark = pytest.mark.docker
@@ -101,7 +100,8 @@ async def test_a_runtime_without_space_is_not_the_tasks_fault(bench: Bench, faul
 
 async def test_what_an_earlier_life_left_under_the_name_is_replaced(bench: Bench, api: Api) -> None:
     name = bench.script("true").name
-    old = await api.create(name, {"Image": bench.spec().image, "Cmd": ["x"], "Labels": {HOST: bench.host}})
+    labels = owner(bench).labels
+    old = await api.create(name, {"Image": bench.spec().image, "Cmd": ["x"], "Labels": labels})
     container, output = await bench.start(bench.script("echo new", name=name))
     assert (await within(container, 30.0)).exit_code == 0
     assert output.data == b"new\n"

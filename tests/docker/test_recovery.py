@@ -11,10 +11,11 @@ import pytest
 
 from runner.adapters.docker.api import Api
 from runner.adapters.docker.recovery import find
-from runner.adapters.docker.spec import HOST, ROLE, TASK_ROLE
+from runner.adapters.docker.spec import ROLE, TASK_ROLE
 from runner.ports import Output
+from tests.docker.proxy import Action, Fault, Proxy
 from tests.engines.helpers import has_written, within
-from tests.engines.rig_docker import DockerRig
+from tests.engines.rig_docker import DockerRig, owner
 from tests.engines.rigs import Bench, Capture
 
 pytestmark = [pytest.mark.docker, pytest.mark.processes]
@@ -59,7 +60,7 @@ async def test_one_that_was_ended_by_a_signal_unseen_has_vanished(
     bench: Bench, tmp_path: Path, api: Api
 ) -> None:
     await killed_agent(bench, tmp_path / "docker", "sleep 1000")
-    [task] = (await find(api, bench.host)).tasks
+    [task] = (await find(api, owner(bench))).tasks
     await api.kill(task["Id"], "SIGKILL")
     await api.wait(task["Id"])
     [container] = await bench.engine.recover(bench.host, lambda _: Capture())
@@ -68,8 +69,30 @@ async def test_one_that_was_ended_by_a_signal_unseen_has_vanished(
     await container.remove()
 
 
+async def test_one_that_a_restarted_engine_found_dead_has_vanished(
+    bench: Bench, tmp_path: Path, api: Api
+) -> None:
+    await killed_agent(bench, tmp_path / "docker", "exit 255")  # what it says of those, after a reboot say
+    await api.wait(f"killed-{bench.host}")
+    [container] = await bench.engine.recover(bench.host, lambda _: Capture())
+    ended = await within(container, 10.0)
+    assert (ended.vanished, ended.exit_code) == (True, None)
+    await container.remove()
+
+
+async def test_recovery_and_sweep_do_not_need_the_pruning_of_volumes(
+    rig: DockerRig, host: str, faulty: Proxy
+) -> None:
+    engine = await rig.docker(host, docker_host=faulty.url)
+    message = "a prune operation is already running"
+    faulty.faults.append(Fault("volumes/prune", Action.FAIL, times=2, status=409, message=message))
+    assert list(await engine.recover(host, lambda _: None)) == []
+    assert await engine.sweep(host) == 0
+    assert faulty.count("volumes/prune") == 2
+
+
 async def test_one_that_never_started_is_removed_and_not_offered(bench: Bench, api: Api) -> None:
-    labels = {HOST: bench.host, ROLE: TASK_ROLE}
+    labels = {**owner(bench).labels, ROLE: TASK_ROLE}
     await api.create(f"made-{bench.host}", {"Image": bench.spec().image, "Cmd": ["x"], "Labels": labels})
     offered: list[Mapping[str, str]] = []
     assert list(await bench.engine.recover(bench.host, offered.append)) == []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from runner.adapters.docker.engine import DockerEngine
 from tests.engines.rig_docker import DockerRig
 from tests.faults.installation import Installation
 
@@ -24,11 +27,19 @@ SCRIPT = (
 )
 
 
+async def sweep(host: str, state: Path) -> None:
+    """Nobody comes after its agents, that were killed, to remove what they kept ready."""
+    engine = DockerEngine(host, 0, state, None, time.time)
+    await engine.sweep(host)
+    await engine.close()
+
+
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     made = Installation(tmp_path, engine="docker")
     yield made
     made.end()
+    asyncio.run(sweep("local-1", made.home / "hosts" / "local-1"))
 
 
 @pytest.fixture
@@ -70,3 +81,18 @@ def test_the_printed_line_names_the_digest_that_ran(installation: Installation, 
     digest = installation.json("tasks", "n")[0]["outcome"]["image_digest"]
     assert digest.partition("sha256:")[1]
     assert f" {digest} true" in installation.run("reproduce", "n", "--print")
+
+
+def test_a_task_of_a_user_that_is_not_root_can_write_its_scratch_when_reproduced(
+    installation: Installation, image: str
+) -> None:
+    made = subprocess.run(["docker", "create", image, "true"], capture_output=True, text=True, check=True)
+    container, nobody = made.stdout.strip(), f"{image}-nobody"
+    subprocess.run(["docker", "commit", "--change", "USER 1000", container, nobody], check=True)
+    try:
+        write = "touch $RUNNER_SCRATCH/a && ls $RUNNER_SCRATCH"
+        installation.run("submit", "--name", "n", "--image", nobody, "--", "sh", "-c", write)
+        assert installation.run("reproduce", "n") == installation.run("logs", "n") == "a\n"
+    finally:
+        subprocess.run(["docker", "rm", container], check=True)
+        subprocess.run(["docker", "rmi", nobody], check=True)

@@ -10,7 +10,7 @@ from runner.adapters.docker import sandbox as sandboxes
 from runner.adapters.docker.api import Api
 from runner.adapters.docker.recovery import find
 from tests.engines.helpers import has_written, run, within
-from tests.engines.rig_docker import DockerRig
+from tests.engines.rig_docker import DockerRig, owner
 from tests.engines.rigs import Bench, Capture
 
 pytestmark = pytest.mark.docker
@@ -27,7 +27,7 @@ async def spares(bench: Bench, api: Api, count: int) -> list[str]:
     """Ids of the sandboxes there are, once there are so many."""
     found: list[str] = []
     for _ in range(200):
-        listed = (await find(api, bench.host)).sandboxes
+        listed = (await find(api, owner(bench))).sandboxes
         found = [each["Id"] for each in listed if each["State"] == "running"]
         if len(found) == count:
             break
@@ -47,6 +47,27 @@ async def test_tasks_of_different_jobs_never_share_a_network(bench: Bench) -> No
 async def test_tasks_that_run_at_once_never_share_a_network(bench: Bench) -> None:
     results = await asyncio.gather(*(run(bench, f"{NETWORK}; sleep 1") for _ in range(3)))
     assert len({output.data for _, output in results}) == 3
+
+
+async def test_the_late_removal_of_a_task_gives_nobody_the_network_of_the_next_one(bench: Bench) -> None:
+    first, _ = await bench.start(bench.script("true"))
+    await within(first, 30.0)
+    second, output = await bench.start(bench.script(f"{NETWORK}; sleep 60"))
+    await has_written(output, b"]\n")
+    await first.remove()
+    assert await network_of(bench, "job") != output.data
+    await second.remove()
+
+
+async def test_the_late_removal_of_a_task_takes_no_network_from_the_next_one(bench: Bench) -> None:
+    first, _ = await bench.start(bench.script("true"))
+    await within(first, 30.0)
+    script = f"ip -o link | wc -l; sleep {sandboxes.LINGER + 2:g}; ip -o link | wc -l"
+    second, output = await bench.start(bench.script(script))
+    await first.remove()
+    await within(second, 30.0)
+    await second.remove()
+    assert output.data == b"2\n2\n"
 
 
 async def test_a_task_is_not_in_the_hosts_network(bench: Bench) -> None:
@@ -82,7 +103,7 @@ async def test_sandboxes_of_a_job_that_runs_nothing_are_removed(
 
 async def test_a_sandbox_that_died_is_replaced(bench: Bench, api: Api) -> None:
     await network_of(bench, "a")
-    for each in (await find(api, bench.host)).sandboxes:
+    for each in (await find(api, owner(bench))).sandboxes:
         await api.kill(each["Id"], "SIGKILL")
         await api.wait(each["Id"])
     ended, output = await run(bench, "echo alive", job_id="a")
@@ -91,7 +112,7 @@ async def test_a_sandbox_that_died_is_replaced(bench: Bench, api: Api) -> None:
 
 async def test_a_sandbox_that_was_removed_is_replaced(bench: Bench, api: Api) -> None:
     await network_of(bench, "a")
-    for each in (await find(api, bench.host)).sandboxes:
+    for each in (await find(api, owner(bench))).sandboxes:
         await api.remove(each["Id"])
     ended, output = await run(bench, "echo alive", job_id="a")
     assert (ended.exit_code, output.data) == (0, b"alive\n")
@@ -99,7 +120,7 @@ async def test_a_sandbox_that_was_removed_is_replaced(bench: Bench, api: Api) ->
 
 async def test_a_sandbox_is_of_nobodys_user_without_any_right(bench: Bench, api: Api) -> None:
     await network_of(bench, "a")
-    [sandbox] = (await find(api, bench.host)).sandboxes
+    [sandbox] = (await find(api, owner(bench))).sandboxes
     details = await api.inspect(sandbox["Id"])
     assert details["Config"]["User"] == "65534:65534"
     assert details["HostConfig"]["CapDrop"] == ["ALL"]
@@ -116,7 +137,7 @@ async def test_recovery_keeps_the_sandbox_of_what_it_adopts_and_removes_the_othe
     await rig.crash(bench.engine)
     again = Bench(rig, bench.host, await rig.engine(bench.host))
     [adopted] = await again.engine.recover(bench.host, lambda _: Capture())
-    [kept] = (await find(api, bench.host)).sandboxes
+    [kept] = (await find(api, owner(bench))).sandboxes
     assert (await api.inspect(container.name))["HostConfig"]["NetworkMode"] == f"container:{kept['Id']}"
     await adopted.remove()
 

@@ -9,7 +9,7 @@ from runner.adapters.docker.recovery import find
 from runner.errors import StartError
 from runner.model import Sidecar
 from tests.engines.helpers import has_written, run, within
-from tests.engines.rig_docker import DockerRig
+from tests.engines.rig_docker import DockerRig, owner
 from tests.engines.rigs import Bench, Capture
 
 pytestmark = pytest.mark.docker
@@ -64,6 +64,15 @@ async def test_a_sidecar_that_ignores_its_stop_does_not_hold_up_the_task(bench: 
     assert await bench.rig.leftovers(bench.host) == []
 
 
+async def test_a_sidecar_gets_no_more_grace_than_was_left_for_its_task(bench: Bench, image: str) -> None:
+    ignores = sidecar(image, "trap '' TERM; while :; do sleep 1; done")
+    spec = bench.script("sleep 60", sidecars=(ignores,), grace=60.0)
+    container, _ = await bench.start(spec)
+    await container.stop(1.0)
+    await within(container, 10.0)
+    await container.remove()
+
+
 async def test_a_sidecar_that_cannot_start_is_a_start_error_and_leaves_nothing(
     bench: Bench, image: str
 ) -> None:
@@ -82,7 +91,7 @@ async def test_sidecars_are_adopted_with_their_task(
     await rig.crash(bench.engine)
     again = await rig.engine(bench.host)
     [container] = await again.recover(bench.host, lambda _: Capture())
-    assert len((await find(api, bench.host)).sidecars) == 1
+    assert len((await find(api, owner(bench))).sidecars) == 1
     assert (await within(container, 30.0)).exit_code == 0
     await container.remove()
     assert await rig.leftovers(bench.host) == []

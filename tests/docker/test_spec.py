@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.adapters.docker import spec as module
-from runner.adapters.docker.spec import Placing, check, container_name, given_labels, task_body
+from runner.adapters.docker.spec import (
+    Owner,
+    Placing,
+    check,
+    container_name,
+    given_labels,
+    sidecar_body,
+    task_body,
+)
 from runner.errors import StartError
 from runner.model import Mount, Sidecar
 from runner.ports import ContainerSpec
@@ -28,7 +37,7 @@ SPEC = ContainerSpec(
     grace=5.0,
     labels={"attempt": "job/1#1"},
 )
-PLACING = Placing("number", "sandbox-id", 4, "/state/metadata/x", "/runner/x")
+PLACING = Placing(Owner("here", Path("/state")), "number", "sandbox-id", 4, "/state/metadata/x", "/runner/x")
 
 
 def test_a_value_of_the_environment_is_nowhere_but_in_the_environment() -> None:
@@ -49,6 +58,12 @@ def test_a_task_joins_its_sandbox() -> None:
 def test_cpus_are_what_was_asked_for_within_what_the_engine_takes(asked: float, given: float) -> None:
     body = task_body(replace(SPEC, vcpus=asked), PLACING)
     assert body["HostConfig"]["NanoCpus"] == given * 1e9
+
+
+def test_an_engine_that_cannot_limit_cpus_is_not_asked_to() -> None:
+    placing = replace(PLACING, cpus=None)
+    bodies = (task_body(SPEC, placing), sidecar_body(SPEC, Sidecar("s", "i"), placing, "scratch"))
+    assert not [body for body in bodies if "NanoCpus" in body["HostConfig"]]
 
 
 def test_mounts_are_read_only_unless_writable() -> None:

@@ -11,12 +11,15 @@ import pytest
 from runner.adapters.docker import usage as module
 from runner.adapters.docker.address import Address
 from runner.adapters.docker.api import Api
-from runner.adapters.docker.cgroups import Tree
 from runner.adapters.docker.client import Client
 from runner.adapters.docker.ending import Measured
+from runner.adapters.docker.hierarchy import Tree
+from runner.adapters.docker.spec import Owner
 from runner.adapters.docker.usage import Meters, Sampler
 from runner.model import Usage
+from tests import virtual_time
 
+OWNER = Owner("host", Path("/state"))
 FIGURES = Measured(Usage(5000, 1.5), oom_kills=2)
 
 
@@ -46,7 +49,16 @@ def old(root: Path) -> Tree:
 def new(root: Path) -> Tree:
     """Version 2: one hierarchy."""
     (root / "cgroup.controllers").write_text("cpu memory pids")
+    (root / "system.slice").mkdir()
+    (root / "system.slice" / "memory.peak").write_text("1\n")
     return Tree(root)
+
+
+def without_peaks(root: Path) -> Tree:
+    """Version 2 on Linux before 5.19."""
+    tree = new(root)
+    (root / "system.slice" / "memory.peak").unlink()
+    return tree
 
 
 def fill(tree: Tree, group: str) -> None:
@@ -89,30 +101,30 @@ def test_figures_a_kernel_does_not_have_are_none(tree: Tree) -> None:
 
 
 def test_an_attempt_gets_a_group_of_its_own_where_the_engine_uses_plain_groups(tree: Tree) -> None:
-    meter = Meters(Statistics(), "host", {"CgroupDriver": "cgroupfs"}, tree).meter("task")
+    meter = Meters(Statistics(), OWNER, {"CgroupDriver": "cgroupfs"}, tree).meter("task")
     assert meter.parent is not None
     fill(tree, meter.parent.strip("/"))
     assert meter.read() == FIGURES
 
 
 def test_hosts_have_different_groups(tree: Tree) -> None:
+    owners = [OWNER, Owner("other", Path("/state")), Owner("host", Path("/elsewhere"))]
     info = {"CgroupDriver": "cgroupfs"}
-    one, other = (Meters(Statistics(), host, info, tree).meter("task").parent for host in "ab")
-    assert one != other
+    assert len({Meters(Statistics(), owner, info, tree).meter("task").parent for owner in owners}) == 3
 
 
 def test_with_systemd_the_engine_chooses_the_group(tree: Tree) -> None:
-    assert Meters(Statistics(), "host", {"CgroupDriver": "systemd"}, tree).meter("task").parent is None
+    assert Meters(Statistics(), OWNER, {"CgroupDriver": "systemd"}, tree).meter("task").parent is None
 
 
 def test_if_the_group_is_not_seen_here_no_more_are_asked_for(tree: Tree) -> None:
-    meters = Meters(Statistics(), "host", {"CgroupDriver": "cgroupfs"}, tree)
+    meters = Meters(Statistics(), OWNER, {"CgroupDriver": "cgroupfs"}, tree)
     assert meters.meter("one").read().usage == Usage()
     assert meters.meter("two").parent is None
 
 
 def test_a_group_is_removed_with_its_attempt(tree: Tree) -> None:
-    meters = Meters(Statistics(), "host", {"CgroupDriver": "cgroupfs"}, tree)
+    meters = Meters(Statistics(), OWNER, {"CgroupDriver": "cgroupfs"}, tree)
     meter = meters.meter("task")
     tops = [tree.root] if tree.unified else [path for path in tree.root.iterdir() if path.is_dir()]
     for top in tops:
@@ -137,6 +149,28 @@ async def test_otherwise_the_containers_own_group_is_sampled(
     fill(tree, where)
     assert await watch(Sampler(engine, tree), 0.1) == FIGURES
     assert engine.asked == 0
+
+
+def test_where_the_kernel_keeps_no_peak_an_attempt_gets_no_group_of_its_own(tmp_path: Path) -> None:
+    meters = Meters(Statistics(), OWNER, {"CgroupDriver": "cgroupfs"}, without_peaks(tmp_path))
+    assert meters.meter("task").parent is None
+
+
+def test_where_the_kernel_keeps_no_peak_the_highest_of_the_samples_is_kept(tmp_path: Path) -> None:
+    tree = without_peaks(tmp_path)
+    group = tree.root / "docker" / "id"
+    group.mkdir(parents=True)
+
+    async def scenario() -> Measured:
+        sampler = Sampler(Statistics(), tree)
+        watching = asyncio.create_task(sampler.watch("id"))
+        for used in (700, 900, 100):
+            (group / "memory.current").write_text(f"{used}\n")
+            await asyncio.sleep(2 * module.SLOWEST_FILES)
+        watching.cancel()
+        return sampler.read()
+
+    assert virtual_time.run(scenario()).usage.peak_memory == 900
 
 
 async def test_else_the_engine_is_asked_and_the_highest_memory_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 from runner.adapters.docker import recovery
 from runner.adapters.docker.engine import DockerEngine
 from runner.adapters.docker.site import Site
-from runner.adapters.docker.spec import HOST
+from runner.adapters.docker.spec import HOST, Owner
 from runner.model import Array, Job
 from runner.ports import ContainerSpec, Engine
-from tests.engines.rigs import Ability
+from tests.engines.rigs import Ability, Bench
 from tests.images import busybox_image
 
 _numbers = itertools.count()
@@ -28,20 +28,26 @@ class DockerRig:
     abilities = frozenset(Ability)
 
     def __init__(self, home: Path) -> None:
-        self._home = home
+        self._state = home.resolve() / "docker"
+        self._elsewhere = home.resolve() / "elsewhere"
         self.engines: list[DockerEngine] = []
-        self._hosts: set[str] = set()
+        self._used: set[tuple[str, Path]] = set()
         self.image: str | None = None
 
-    async def engine(self, host: str) -> Engine:
-        return await self.docker(host)
+    async def engine(self, host: str, *, elsewhere: bool = False) -> Engine:
+        return await self.docker(host, state=self._elsewhere if elsewhere else self._state)
 
     async def docker(
-        self, host: str, docker_host: str | None = None, patience: float = 120.0
+        self,
+        host: str,
+        docker_host: str | None = None,
+        patience: float = 120.0,
+        state: Path | None = None,
     ) -> DockerEngine:
-        engine = DockerEngine(host, 2, self._home / "docker", docker_host, time.time, patience)
+        state = state or self._state
+        engine = DockerEngine(host, 2, state, docker_host, time.time, patience)
         self.engines.append(engine)
-        self._hosts.add(host)
+        self._used.add((host, state))
         site = await engine.connected()
         self.image = self.image or await busybox_image(site.api)
         return engine
@@ -73,9 +79,12 @@ class DockerRig:
         }
         return ContainerSpec(**{**fields, **changes})
 
+    def owner(self, host: str) -> Owner:
+        return Owner(host, self._state)
+
     async def leftovers(self, host: str) -> Sequence[str]:
         site = await self._site()
-        found = await recovery.find(site.api, host)
+        found = await recovery.find(site.api, self.owner(host))
         volumes = await site.api.client.call("GET", "volumes")
         labelled = [
             each["Name"] for each in volumes["Volumes"] or [] if (each["Labels"] or {}).get(HOST) == host
@@ -86,18 +95,23 @@ class DockerRig:
         return [*names, *labelled, *files]
 
     async def everything(self, host: str) -> Sequence[str]:
-        found = await recovery.find((await self._site()).api, host)
+        found = await recovery.find((await self._site()).api, self.owner(host))
         return [*await self.leftovers(host), *(each["Names"][0] for each in found.sandboxes)]
 
     async def _site(self) -> Site:
         return await self.engines[0].connected()
 
     async def close(self) -> None:
-        cleaner = await self.docker("cleaner")
         for engine in self.engines:
-            if engine is not cleaner:
-                await engine.close()
-        for host in self._hosts:
+            await engine.close()
+        for host, state in self._used:
+            cleaner = DockerEngine(host, 0, state, None, time.time)
             with suppress(Exception):
                 await cleaner.sweep(host)
-        await cleaner.close()
+            await cleaner.close()
+
+
+def owner(bench: Bench) -> Owner:
+    """Whose the containers of its engine are."""
+    assert isinstance(bench.rig, DockerRig)
+    return bench.rig.owner(bench.host)

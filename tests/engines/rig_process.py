@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from runner.adapters.process import roll
 from runner.adapters.process.engine import ProcessEngine
 from runner.adapters.process.environment import HOST
 from runner.adapters.process.scratch import path_part
@@ -31,12 +32,13 @@ class ProcessRig:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._engines: list[ProcessEngine] = []
-        self._hosts: set[str] = set()
+        self._used: set[tuple[str, Path]] = set()
 
-    async def engine(self, host: str) -> Engine:
-        engine = ProcessEngine(host, self._home, time.time)
+    async def engine(self, host: str, *, elsewhere: bool = False) -> Engine:
+        state = self._home / "elsewhere" if elsewhere else self._home
+        engine = ProcessEngine(host, state, time.time)
         self._engines.append(engine)
-        self._hosts.add(host)
+        self._used.add((host, state))
         return engine
 
     async def crash(self, engine: Engine) -> None:
@@ -66,7 +68,8 @@ class ProcessRig:
         return ContainerSpec(**{**fields, **changes})
 
     async def leftovers(self, host: str) -> Sequence[str]:
-        ready = {path for engine in self._engines for path in engine._scratch._clean}
+        clean = [path for engine in self._engines for path in engine._scratch._clean]
+        ready = {*clean, *map(roll.path_of, clean)}
         return [name for name in await self.everything(host) if name not in ready]
 
     async def everything(self, host: str) -> Sequence[str]:
@@ -77,8 +80,8 @@ class ProcessRig:
     async def close(self) -> None:
         for engine in self._engines:
             await engine.close()
-        for host in self._hosts:
-            engine = ProcessEngine(host, self._home, time.time)
+        for host, state in self._used:
+            engine = ProcessEngine(host, state, time.time)
             await engine.sweep(host)
             await engine.close()
 

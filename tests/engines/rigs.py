@@ -36,8 +36,10 @@ class Rig(Protocol):
     name: str
     abilities: frozenset[Ability]
 
-    async def engine(self, host: str) -> Engine:
-        """A new engine object for an agent named `host`, on the same machine and state as the rig's others."""
+    async def engine(self, host: str, *, elsewhere: bool = False) -> Engine:
+        """A new engine object for an agent named `host`, on the same machine and state as the rig's others;
+        or `elsewhere`, in another installation on this machine.
+        """
         ...
 
     async def crash(self, engine: Engine) -> None:

@@ -90,6 +90,16 @@ async def test_recovery_leaves_other_hosts_alone(bench: Bench) -> None:
     await container.remove()
 
 
+async def test_another_installations_host_of_the_same_name_is_let_be(bench: Bench) -> None:
+    other = Bench(bench.rig, bench.host, await bench.rig.engine(bench.host, elsewhere=True))
+    container, output = await other.start(other.script("echo ready; sleep 1.5; exit 9"))
+    await has_written(output, b"ready\n")
+    assert list(await bench.engine.recover(bench.host, lambda _: Capture())) == []
+    assert await bench.engine.sweep(bench.host) == 0
+    assert (await within(container, 20.0)).exit_code == 9
+    await container.remove()
+
+
 async def test_closing_removes_what_was_kept_ready(bench: Bench) -> None:
     await bench.engine.prepare(bench.rig.job("job"), 2)
     await run(bench, "true")

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,27 +14,9 @@ import pytest
 from runner.adapters.process.proctree import adopt_orphans
 from runner.adapters.process.reaper import reaper
 from tests.engines.rigs import Bench
-from tests.process.waiting import lives, until, zombies
+from tests.process.waiting import end_for_good, lives, pid_in, until, zombies
 
 linux = pytest.mark.skipif(not adopt_orphans(), reason="only Linux lets a process adopt orphans")
-
-
-def end_for_good(pid: int) -> None:
-    """For one that nobody can tell to be a task's: it has become our child, if anybody's."""
-    os.kill(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
-
-
-async def pid_in(file: Path) -> int:
-    found: list[str] = []
-
-    def written() -> bool:
-        found[:] = file.read_text().split() if file.exists() else []
-        return bool(found)
-
-    await until(written)
-    return int(found[0])
 
 
 async def test_a_background_child_ends_with_its_command(bench: Bench, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runner.adapters.process import roll
 from runner.adapters.process.engine import ProcessEngine
 from runner.ports import Engine
 from tests.engines.rig_process import ProcessRig, marked_processes
 from tests.engines.rigs import Bench
-from tests.process.waiting import lives
+from tests.process.waiting import end_for_good, lives, pid_in
 
 AGENT = """
 import asyncio, sys, time
@@ -90,6 +91,53 @@ async def test_what_a_killed_agent_left_is_ended_and_its_scratch_space_freed(
     assert len(await rig.leftovers(host)) > 2
     await recovered(rig, host)
     assert await rig.leftovers(host) == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exec env -i sh -c 'echo $$ > {file}; sleep 60; true'",
+        "env -i sh -c 'echo $$ > {file}; sleep 60; true'; true",
+        "env -i setsid sh -c 'echo $$ > {file}; sleep 60; true' & sleep 60",
+    ],
+)
+async def test_an_orphan_that_cleared_its_environment_is_ended_by_recovery(
+    rig: ProcessRig, agents: Agents, host: str, tmp_path: Path, script: str
+) -> None:
+    agents.start(host, tmp_path, script.format(file=tmp_path / "pid"))
+    pid = await pid_in(tmp_path / "pid")
+    agents.kill()
+    await recovered(rig, host)
+    assert not lives(pid)
+
+
+async def test_such_an_orphan_is_found_though_its_tasks_command_has_ended(
+    rig: ProcessRig, agents: Agents, host: str, tmp_path: Path
+) -> None:
+    orphan = f"env -i sh -c 'echo $$ > {tmp_path}/pid; sleep 60; true'"
+    agents.start(host, tmp_path, f"echo $$ > {tmp_path}/command; {orphan} & until test -e end; do :; done")
+    pid, command = await pid_in(tmp_path / "pid"), await pid_in(tmp_path / "command")
+    agents.kill()
+    end_for_good(command)
+    await recovered(rig, host)
+    assert not lives(pid)
+
+
+def test_a_pid_on_the_roll_that_has_become_another_processs_is_nobodys(tmp_path: Path) -> None:
+    directory, this = str(tmp_path / "scratch"), roll.entry(os.getpid())
+    assert this is not None
+    roll.write(directory, [this])
+    assert roll.read(str(tmp_path)) == {os.getpid(): directory}
+    roll.write(directory, [f"{this}0"])
+    assert roll.read(str(tmp_path)) == {}
+
+
+def test_a_task_that_is_over_is_off_the_roll(tmp_path: Path) -> None:
+    this = roll.entry(os.getpid())
+    assert this is not None
+    roll.write(str(tmp_path / "scratch"), [this, this])
+    roll.write(str(tmp_path / "scratch"), [])
+    assert roll.read(str(tmp_path)) == {}
 
 
 async def test_a_sweep_counts_tasks_and_not_processes(

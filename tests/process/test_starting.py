@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from runner.adapters.process.engine import ProcessEngine
 from runner.adapters.process.environment import INHERITED
+from runner.adapters.process.removal import remove_tree
 from runner.errors import EngineUnavailable, StartError
 from runner.model import Mount, Sidecar
 from tests.engines.rig_process import ProcessRig
@@ -101,6 +104,7 @@ async def test_it_starts_in_its_scratch_directory(bench: Bench) -> None:
         "mkdir closed; touch closed/in; chmod 0 closed",
         "chmod 0 .",
         "touch .hidden",
+        f'{sys.executable} -c \'import os\nfor _ in range(3000): os.mkdir("d"); os.chdir("d")\'',
         "cd ..; rmdir $RUNNER_SCRATCH",
         "cd ..; rmdir $RUNNER_SCRATCH; ln -s / $RUNNER_SCRATCH",
         "cd ..; rmdir $RUNNER_SCRATCH; echo > $RUNNER_SCRATCH",
@@ -124,6 +128,13 @@ async def test_what_a_task_left_is_gone_but_what_a_link_pointed_to_is_not(
     await container.wait()
     await container.remove()
     assert (tmp_path / "precious" / "data").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes a directory where nobody may remove anything")
+def test_what_cannot_be_removed_is_told_in_the_log() -> None:
+    with capture_logs() as told:
+        remove_tree(f"/proc/{os.getpid()}/attr")
+    assert [each["event"] for each in told] == ["cannot remove scratch space"]
 
 
 async def test_tasks_at_the_same_time_have_different_directories(bench: Bench) -> None:

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 # What a container wrote comes within milliseconds of its end, or not at all.
 DRAIN = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+# What an engine that starts says of containers that ended without it, with the machine say.
+EXIT_UNKNOWN = 255
 SIGNAL_TRIES = 2
 BEING_REMOVED = ("removing", "dead")
 REMOVED = "somebody removed the container"
@@ -42,6 +44,7 @@ class Made:
     meter: Meter
     metadata: MetadataFile
     grace: float = 0.0
+    shard: str = ""
     sandbox: Sandbox | None = None
     sidecars: tuple[str, ...] = ()
     stream: aiohttp.ClientResponse | None = None
@@ -53,6 +56,8 @@ class DockerContainer:
         self._site = site
         self._made = made
         self._output = output
+        self._sandbox = made.sandbox
+        self._stop_by: float | None = None  # the loop's time by which all of it is to have ended
         self._stopping = False
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._feed: asyncio.Task[bool] | None = None
@@ -84,11 +89,13 @@ class DockerContainer:
     async def stop(self, grace: float) -> None:
         """Raises EngineUnavailable if the engine cannot say that it has ended."""
         self._stopping = True
+        stop_by = asyncio.get_running_loop().time() + grace
+        self._stop_by = stop_by if self._stop_by is None else min(stop_by, self._stop_by)
         for signal, patience in (("SIGTERM", grace), ("SIGKILL", KILL)):
             await self._signal(signal)
             if await self._over_within(patience):
                 return
-        self._site.remover.later(self._made.id)
+        self._site.remover.later(self._made.id, shard=self._made.shard)
         if not await self._over_within(KILL):
             message = f"the engine does not say whether {self.name} has ended"
             raise EngineUnavailable(message)
@@ -136,36 +143,42 @@ class DockerContainer:
 
     async def _until_ended(self) -> tuple[Details | None, str]:
         """What the engine says of its end; or nothing, and why that cannot be told."""
+        pause = FIRST_PAUSE
         while True:
+            breaks = self._site.signals.breaks
+            broken_at = None
             try:
                 await self._site.api.wait(self._made.id)
-                details = await self._site.api.inspect(self._made.id)
+                details: Details | None = await self._site.api.inspect(self._made.id)
             except (ApiError, NoAnswerError) as error:
-                if isinstance(error, ApiError) and error.status == 404:
-                    return None, REMOVED
+                log.debug("no word of the end", name=self.name, error=str(error))
                 broken_at = self._site.now()
-                found = await self._find_again()
-                if found is None or not is_running(found):
-                    return (found if self._stopping else None), f"it ended while the engine was away: {error}"
-                await self._listen(broken_at)
-                continue
+                details = await self._find_again()
+            if details is None:
+                return None, REMOVED
             if not is_running(details):
-                return await self._believed(details)
-            await asyncio.sleep(FIRST_PAUSE)
+                return await self._believed(details, None if broken_at is None else breaks)
+            if broken_at is None:
+                pause = FIRST_PAUSE
+            else:
+                await self._listen(broken_at)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
 
-    async def _believed(self, details: Details) -> tuple[Details | None, str]:
+    async def _believed(self, details: Details, breaks: int | None) -> tuple[Details | None, str]:
         """An end we did not ask for may be the program's own or somebody's doing, but not the engine's
-        leaving.
+        leaving. `breaks`: what they were before a reply was lost, if one was.
         """
         if self._stopping or details["State"]["OOMKilled"]:
             return details, ""
         if details["State"].get("Status") in BEING_REMOVED:
             return None, REMOVED
         ended_by_signal = signal_of(exit_code(details)) is not None
-        if self._made.ended_unseen and ended_by_signal:
-            return None, "it was ended by a signal while nobody watched"
-        suspect = ended_by_signal or self._site.signals.signalled(self._made.id)
-        if suspect and await self._site.signals.engine_is_leaving():
+        if self._made.ended_unseen and (ended_by_signal or exit_code(details) == EXIT_UNKNOWN):
+            return None, "it was ended while nobody watched: by a signal, or with the machine"
+        signals = self._site.signals
+        suspect = breaks is not None or ended_by_signal or signals.signalled(self._made.id)
+        if suspect and (breaks not in (None, signals.breaks) or await signals.engine_is_leaving()):
             return None, "the engine was stopped or restarted, and ended it"
         return details, ""
 
@@ -206,23 +219,31 @@ class DockerContainer:
         return "the end of its output may be missing"
 
     async def _stop_sidecar(self, sidecar: str) -> None:
+        grace = self._made.grace
+        if self._stop_by is not None:
+            grace = max(0.0, min(grace, self._stop_by - asyncio.get_running_loop().time()))
         try:
-            await self._site.api.stop(sidecar, self._made.grace)
+            await self._site.api.stop(sidecar, grace)
         except (ApiError, NoAnswerError) as error:
             log.warning("cannot stop a sidecar", name=self.name, error=str(error))
 
     async def _remove(self) -> None:
         self._stopping = True
-        gone = await self._site.remover.remove(*self._made.sidecars, self._made.id)
+        gone = await self._site.remover.remove(*self._made.sidecars, self._made.id, shard=self._made.shard)
         self._made.meter.close()
         self._made.metadata.remove()
         self._site.signals.discard(self._made.id)
         self._site.live.difference_update(self.parts)
         if gone:
             self._leave_sandbox()
-        elif self._made.sandbox is not None:
-            self._site.sandboxes.lost(self._made.sandbox)
+        elif (sandbox := self._give_up_sandbox()) is not None:
+            self._site.sandboxes.lost(sandbox)
 
     def _leave_sandbox(self) -> None:
-        if self._made.sandbox is not None:
-            self._site.sandboxes.release(self._made.sandbox)
+        if (sandbox := self._give_up_sandbox()) is not None:
+            self._site.sandboxes.release(sandbox)
+
+    def _give_up_sandbox(self) -> Sandbox | None:
+        """The first time; later it may be another task's already."""
+        sandbox, self._sandbox = self._sandbox, None
+        return sandbox

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import structlog
+
 from runner.adapters.docker import recovery, starter
 from runner.adapters.docker.address import find_address
 from runner.adapters.docker.api import Api
@@ -17,11 +19,14 @@ from runner.adapters.docker.images import Images
 from runner.adapters.docker.removal import Remover
 from runner.adapters.docker.sandbox import PauseImage, Sandboxes
 from runner.adapters.docker.site import Site
+from runner.adapters.docker.spec import Owner
 from runner.adapters.docker.usage import Meters
 from runner.adapters.docker.watch import SignalWatch
 from runner.errors import EngineUnavailable
 from runner.model import Job
 from runner.ports import Clock, Container, ContainerSpec, Output
+
+log = structlog.get_logger()
 
 # How long an engine may be away, being restarted say, before what runs on it is given up.
 PATIENCE = 120.0
@@ -49,7 +54,7 @@ class DockerEngine:
     ) -> None:
         self._host = host
         self._slots = slots
-        self._state = state.absolute()
+        self._state = state.resolve()  # the same, by whatever way an agent came to it
         self._now = now
         self._patience = patience
         self._client = Client(find_address(docker_host, os.environ, Path.home()))
@@ -127,21 +132,27 @@ class DockerEngine:
                 f"Docker at {self._client.address.url} runs {info.get('OSType')} containers, not Linux ones"
             )
             raise EngineUnavailable(message)
+        limits_cpus = bool(info.get("CpuCfsQuota", True))
+        if not limits_cpus:
+            log.warning(
+                "the engine cannot limit CPUs: tasks take what they get", engine=self._client.address.url
+            )
         images = Images(api, Path.home() / ".docker")
+        owner = Owner(self._host, self._state)
         remover = Remover(api)
         pause = PauseImage(images, str(info["Architecture"]))
         return Site(
             api=api,
             images=images,
-            sandboxes=Sandboxes(api, pause, remover, self._background, self._host, self._slots),
+            sandboxes=Sandboxes(api, pause, remover, self._background, owner, self._slots),
             executables=Executables(api),
             remover=remover,
-            meters=Meters(api, self._host, info),
-            signals=SignalWatch(api, self._host),
+            meters=Meters(api, owner, info),
+            signals=SignalWatch(api, owner),
             background=self._background,
             now=self._now,
             state=self._state,
-            cpus=int(info["NCPU"]),
+            cpus=int(info["NCPU"]) if limits_cpus else None,
             patience=self._patience,
         )
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from runner.adapters.docker.api import Api
 from runner.adapters.docker.client import ApiError, NoAnswerError
 from runner.adapters.docker.ending import has_started
-from runner.adapters.docker.spec import HOST, LAUNCH, Body
+from runner.adapters.docker.spec import HOST, INSTALLATION, LAUNCH, Body
 from runner.errors import EngineUnavailable, ImageError, StartError
 
 TRIES = 5
@@ -84,7 +84,7 @@ async def _own_or_replace(api: Api, name: str, body: Body) -> str:
     labels = found["Config"]["Labels"] or {}
     if labels.get(LAUNCH) == body["Labels"][LAUNCH]:
         return str(found["Id"])
-    if labels.get(HOST) != body["Labels"][HOST]:
+    if any(labels.get(name) != body["Labels"][name] for name in (HOST, INSTALLATION)):
         message = f"the name {name} is taken by a container that is not this host's"
         raise StartError(message)
     await api.remove(found["Id"])

@@ -7,7 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from runner.adapters.docker.api import Api, Details
+from runner.adapters.docker.client import ApiError, NoAnswerError
 from runner.adapters.docker.container import DockerContainer, Made
 from runner.adapters.docker.ending import epoch, has_started, is_running
 from runner.adapters.docker.removal import Remover
@@ -19,13 +22,17 @@ from runner.adapters.docker.spec import (
     JOB,
     ROLE,
     SANDBOX_ROLE,
+    SHARD,
     SIDECAR_ROLE,
     TASK,
     TASK_ROLE,
+    Owner,
     given_labels,
 )
 from runner.errors import EngineUnavailable
 from runner.ports import Output
+
+log = structlog.get_logger()
 
 JOINED = "container:"
 
@@ -44,19 +51,20 @@ class Found:
         """
         gone = True
         for group in (self.sidecars, self.tasks, self.sandboxes):
-            ids = [each["Id"] for each in group if each["Id"] not in keep]
-            gone &= all(await asyncio.gather(*(remover.remove(container) for container in ids)))
+            going = [each for each in group if each["Id"] not in keep]
+            removals = (remover.remove(each["Id"], shard=each["Labels"].get(SHARD, "")) for each in going)
+            gone &= all(await asyncio.gather(*removals))
         return gone
 
 
-async def find(api: Api, host: str) -> Found:
+async def find(api: Api, owner: Owner) -> Found:
     found = Found()
     places = {
         TASK_ROLE: found.tasks,
         SIDECAR_ROLE: found.sidecars,
         SANDBOX_ROLE: found.sandboxes,
     }
-    for container in await api.containers({HOST: host}):
+    for container in await api.containers(owner.labels):
         if (role := container["Labels"].get(ROLE)) in places:
             places[role].append(container)
     return found
@@ -68,13 +76,13 @@ async def recover(
     """Adopt those of the host's tasks that `output` has a place for; remove all else that nobody here
     holds.
     """
-    found = await find(site.api, host)
+    found = await find(site.api, site.owner(host))
     unknown = [task for task in found.tasks if task["Id"] not in site.live]
     offered = [await _adopt(site, task, found.sidecars, output) for task in unknown]
     adopted = [container for container in offered if container is not None]
     keep = site.live | site.sandboxes.known
     await found.remove(site.remover, keep)
-    await site.api.prune_volumes({HOST: host})
+    await _prune_volumes(site, host)
     kept = {task["Labels"][TASK] for task in found.tasks if task["Id"] in keep}
     site.meters.clean(kept)
     _clean_metadata(site.metadata_of(host), kept)
@@ -106,6 +114,7 @@ async def _adopt(
         sandbox=_sandbox(site, config["NetworkMode"], task["Labels"].get(JOB, ""), is_running(details)),
         sidecars=tuple(each["Id"] for each in sidecars if each["Labels"].get(TASK) == name),
         grace=float(task["Labels"].get(GRACE, 0.0)),
+        shard=task["Labels"].get(SHARD, ""),
         ended_unseen=not is_running(details),
     )
     return DockerContainer(site, made, place)
@@ -120,6 +129,16 @@ def _sandbox(site: Site, network: str, job_id: str, running: bool) -> Sandbox | 
     return sandbox
 
 
+async def _prune_volumes(site: Site, host: str) -> None:
+    """Those of containers that are gone. The engine refuses while it prunes for somebody else, and they can
+    wait.
+    """
+    try:
+        await site.api.prune_volumes(site.owner(host).labels)
+    except (ApiError, NoAnswerError) as error:
+        log.warning("cannot prune volumes", host=host, error=str(error))
+
+
 def _clean_metadata(directory: Path, names: Collection[str] = ()) -> None:
     if directory.is_dir():
         for file in directory.iterdir():
@@ -129,9 +148,9 @@ def _clean_metadata(directory: Path, names: Collection[str] = ()) -> None:
 
 async def sweep(site: Site, host: str) -> int:
     """Remove all of a host's containers. Returns how many tasks there were. Raises EngineUnavailable."""
-    found = await find(site.api, host)
+    found = await find(site.api, site.owner(host))
     gone = await found.remove(site.remover)
-    await site.api.prune_volumes({HOST: host})
+    await _prune_volumes(site, host)
     site.meters.clean()
     _clean_metadata(site.metadata_of(host))
     if not gone:

@@ -21,7 +21,7 @@ from runner.adapters.docker.background import Background
 from runner.adapters.docker.client import ApiError, NoAnswerError
 from runner.adapters.docker.images import Images
 from runner.adapters.docker.removal import Remover
-from runner.adapters.docker.spec import sandbox_body
+from runner.adapters.docker.spec import Owner, sandbox_body
 from runner.errors import EngineUnavailable, StartError
 
 log = structlog.get_logger()
@@ -73,13 +73,13 @@ class Sandboxes:
     """At most `slots` spare ones are kept, as many as jobs have asked to run at once."""
 
     def __init__(
-        self, api: Api, image: PauseImage, remover: Remover, background: Background, host: str, slots: int
+        self, api: Api, image: PauseImage, remover: Remover, background: Background, owner: Owner, slots: int
     ) -> None:
         self._api = api
         self._image = image
         self._remover = remover
         self._background = background
-        self._host = host
+        self._owner = owner
         self._slots = slots
         self._wanted = 0
         self._spare: deque[str] = deque()
@@ -112,10 +112,8 @@ class Sandboxes:
         self._busy.add(sandbox)
 
     def release(self, sandbox: Sandbox) -> None:
-        """Nothing runs in it any more. Harmless if it was released or lost before."""
-        if sandbox not in self._busy:
-            return
-        self._busy.discard(sandbox)
+        """Nothing of who acquired it runs in it any more. To be called once: it may be another's next."""
+        self._busy.remove(sandbox)
         self._idle.setdefault(sandbox.job_id, []).append(sandbox)
         if not any(other.job_id == sandbox.job_id for other in self._busy):
             loop = asyncio.get_running_loop()
@@ -168,7 +166,7 @@ class Sandboxes:
         name = f"runner-sandbox-{secrets.token_hex(8)}"
         try:
             image = await self._image.ready()
-            container = await self._api.create(name, sandbox_body(self._host, image))
+            container = await self._api.create(name, sandbox_body(self._owner, image))
             await self._api.start(container)
         except NoAnswerError as error:
             self._remover.later(name)

@@ -12,6 +12,7 @@ from runner.adapters.docker.executable import Executables
 from runner.adapters.docker.images import Images
 from runner.adapters.docker.removal import Remover
 from runner.adapters.docker.sandbox import Sandboxes
+from runner.adapters.docker.spec import Owner
 from runner.adapters.docker.usage import Meters
 from runner.adapters.docker.watch import SignalWatch
 from runner.ports import Clock
@@ -22,8 +23,9 @@ MOST_METADATA = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`cpus`: how many the engine has. `patience`: seconds it may be away before what runs on it is given up.
-    `live`: ids of the containers we hold, which recovery must leave alone."""
+    """`state` is absolute. `cpus`: how many the engine has; None: it cannot limit them. `patience`: seconds it
+    may be away before what runs on it is given up. `live`: ids of the containers we hold, which recovery must
+    leave alone."""
 
     api: Api
     images: Images
@@ -35,9 +37,12 @@ class Site:
     background: Background
     now: Clock
     state: Path
-    cpus: int
+    cpus: int | None
     patience: float
     live: set[str] = field(default_factory=set)
+
+    def owner(self, host: str) -> Owner:
+        return Owner(host, self.state)
 
     def metadata(self, host: str, task: str) -> MetadataFile:
         return MetadataFile(self.metadata_of(host) / task)

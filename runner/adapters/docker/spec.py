@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.errors import StartError
@@ -18,8 +21,10 @@ METADATA = "/runner/metadata"
 # Labels on whatever we make. What the spec's own labels are called is the spec's affair, so theirs get a
 # prefix.
 HOST = "runner.host"
+INSTALLATION = "runner.installation"
 ROLE = "runner.role"
 JOB = "runner.job"
+SHARD = "runner.shard"
 TASK = "runner.task"
 GRACE = "runner.grace"
 LAUNCH = "runner.launch"
@@ -39,14 +44,34 @@ Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
-    """Where and how a spec is to run this time. `launch` is a number used once, `cpus` how many the engine
-    has.
+class Owner:
+    """Whose a container is. Several installations may use one engine, and call their hosts the same: what
+    tells them apart is `state`, the absolute directory that each keeps for itself.
     """
 
+    host: str
+    state: Path
+
+    @property
+    def labels(self) -> dict[str, str]:
+        installation = hashlib.sha256(os.fsencode(self.state)).hexdigest()[:12]
+        return {HOST: self.host, INSTALLATION: installation}
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(repr(self.labels).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """Where and how a spec is to run this time. `launch` is a number used once, `cpus` how many the engine
+    has, None if it cannot limit them.
+    """
+
+    owner: Owner
     launch: str
     sandbox: str
-    cpus: int
+    cpus: int | None
     metadata: str
     cgroup_parent: str | None = None
 
@@ -57,6 +82,11 @@ def container_name(name: str) -> str:
     if safe == name and re.match(r"[a-zA-Z0-9].", name):
         return name
     return f"runner-{safe}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:12]}"
+
+
+def shard(job_id: str, index: int | None) -> str:
+    """Names the task, for all its attempts; empty for what is no task's."""
+    return "" if index is None else f"{job_id}/{index}"
 
 
 def sidecar_name(task: str, sidecar: Sidecar) -> str:
@@ -100,7 +130,7 @@ def task_body(spec: ContainerSpec, placing: Placing) -> Body:
     labels |= _labels(spec, TASK_ROLE, placing)
     host = _host_config(placing, spec.memory, spec.vcpus, spec.pids)
     host["Mounts"] = [
-        {"Type": "volume", "Target": SCRATCH, "VolumeOptions": {"Labels": {HOST: spec.host}}},
+        {"Type": "volume", "Target": SCRATCH, "VolumeOptions": {"Labels": placing.owner.labels}},
         _bind(Mount(placing.metadata, METADATA, writable=True)),
         *(_bind(mount) for mount in spec.mounts),
     ]
@@ -111,17 +141,17 @@ def task_body(spec: ContainerSpec, placing: Placing) -> Body:
 
 def sidecar_body(spec: ContainerSpec, sidecar: Sidecar, placing: Placing, scratch: str) -> Body:
     """`scratch` names the task's volume."""
-    host = _host_config(placing, sidecar.memory, float(placing.cpus), spec.pids)
+    host = _host_config(placing, sidecar.memory, math.inf, spec.pids)
     host["Mounts"] = [{"Type": "volume", "Source": scratch, "Target": SCRATCH}]
     env = {**sidecar.env, "RUNNER_SCRATCH": SCRATCH}
     return _body(sidecar.image, sidecar.command, env, _labels(spec, SIDECAR_ROLE, placing), host)
 
 
-def sandbox_body(host: str, image: str) -> Body:
+def sandbox_body(owner: Owner, image: str) -> Body:
     """A container that does nothing but own a network of its own."""
     return {
         "Image": image,
-        "Labels": {HOST: host, ROLE: SANDBOX_ROLE},
+        "Labels": {**owner.labels, ROLE: SANDBOX_ROLE},
         "Entrypoint": ["/pause"],
         "User": "65534:65534",
         # Nothing else ends it, being process 1 without a handler: the engine would wait ten seconds for it.
@@ -142,9 +172,10 @@ def given_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _labels(spec: ContainerSpec, role: str, placing: Placing) -> dict[str, str]:
     return {
-        HOST: spec.host,
+        **placing.owner.labels,
         ROLE: role,
         JOB: spec.job_id,
+        SHARD: shard(spec.job_id, spec.index),
         TASK: container_name(spec.name),
         GRACE: str(spec.grace),
         LAUNCH: placing.launch,
@@ -152,17 +183,19 @@ def _labels(spec: ContainerSpec, role: str, placing: Placing) -> dict[str, str]:
 
 
 def _host_config(placing: Placing, memory: int, cpus: float, pids: int) -> Body:
-    return {
+    host: Body = {
         "NetworkMode": f"container:{placing.sandbox}",
         "Init": True,
         "SecurityOpt": ["no-new-privileges"],
         "Memory": memory,
         "MemorySwap": memory,  # memory and swap together: no swap
-        # The engine refuses more than it has.
-        "NanoCpus": int(max(LEAST_CPUS, min(cpus, placing.cpus)) * 1e9),
         "PidsLimit": pids,
         "LogConfig": LOG,
     }
+    if placing.cpus is not None:
+        # The engine refuses more than it has.
+        host["NanoCpus"] = int(max(LEAST_CPUS, min(cpus, placing.cpus)) * 1e9)
+    return host
 
 
 def _bind(mount: Mount) -> Body:

@@ -18,6 +18,7 @@ from runner.adapters.docker.spec import (
     Placing,
     check,
     container_name,
+    shard,
     sidecar_body,
     sidecar_name,
     task_body,
@@ -36,6 +37,9 @@ ROUNDS = 3
 async def start(site: Site, spec: ContainerSpec, output: Output) -> DockerContainer:
     """Raises ImageError, StartError, EngineUnavailable; then nothing is left behind."""
     check(spec)
+    if not await site.remover.none_left(shard(spec.job_id, spec.index), SECONDS):
+        message = f"{spec.name}: an earlier attempt of the task cannot be removed yet"
+        raise EngineUnavailable(message)
     problem: Exception
     for left in reversed(range(ROUNDS)):
         images = [await _image(site, name) for name in (spec.image, *(each.image for each in spec.sidecars))]
@@ -93,6 +97,7 @@ class _Start:
         self.metadata = self.site.metadata(self.spec.host, self.name)
         self.meter = self.site.meters.meter(self.name)
         self.placing = Placing(
+            owner=self.site.owner(self.spec.host),
             launch=launch.launch_number(),
             sandbox=self.sandbox.id,
             cpus=self.site.cpus,
@@ -137,6 +142,7 @@ class _Start:
             grace=self.spec.grace,
             sandbox=self.sandbox,
             sidecars=sidecars,
+            shard=shard(self.spec.job_id, self.spec.index),
             stream=stream,
         )
         return DockerContainer(self.site, made, output)
@@ -177,7 +183,8 @@ class _Start:
         """Shielded: a start that is cancelled leaves nothing behind either."""
 
         async def undo() -> None:
-            await self.site.remover.remove(*reversed(self.made))
+            of_task = shard(self.spec.job_id, self.spec.index)
+            await self.site.remover.remove(*reversed(self.made), shard=of_task)
             self.meter.close()
             self.metadata.remove()
 

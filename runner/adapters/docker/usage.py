@@ -1,10 +1,10 @@
 """Peak memory and CPU time of an attempt.
 
 Best is a control group of the attempt's own, above the container's: it outlives the container, so that even
-one of 50 ms is measured to the end. That needs the engine on this machine, its plain `cgroupfs` driver, and
-the right to write there. Otherwise the container is sampled while it lives: its control group's files where
-they can be read, else the engine's statistics; then what it used after the last sample is missing, and the
-shortest tasks have no figures at all.
+one of 50 ms is measured to the end. That needs the engine on this machine, its plain `cgroupfs` driver, the
+right to write there, and a kernel that keeps a group's peak. Otherwise the container is sampled while it lives:
+its control group's files where they can be read, else the engine's statistics; then what it used after the last
+sample is missing, and the shortest tasks have no figures at all.
 
 The figures include setting the container up: some 4 MB and up to 0.1 s of CPU time.
 """
@@ -12,15 +12,16 @@ The figures include setting the container up: some 4 MB and up to 0.1 s of CPU t
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Protocol
 
 from runner.adapters.docker.api import Api, Details
-from runner.adapters.docker.cgroups import Tree
 from runner.adapters.docker.client import ApiError, NoAnswerError
 from runner.adapters.docker.ending import NOTHING_MEASURED, Measured
+from runner.adapters.docker.hierarchy import Tree
+from runner.adapters.docker.spec import Owner
 from runner.model import Usage
 
 FIRST_FILES, FIRST_STATS = 0.2, 2.0
@@ -94,7 +95,7 @@ class Sampler:
         pause = FIRST_FILES
         await asyncio.sleep(pause)
         while self._tree and (measured := _of_container(self._tree, container)) is not None:
-            self._last = measured
+            self._note(measured)
             pause = min(SLOWEST_FILES, pause * SLOWER)
             await asyncio.sleep(pause)
 
@@ -108,21 +109,29 @@ class Sampler:
     def _take(self, stats: Details) -> None:
         memory, cpu = stats.get("memory_stats") or {}, (stats.get("cpu_stats") or {}).get("cpu_usage") or {}
         used = memory.get("max_usage") or memory.get("usage")
-        if used is not None:
-            self._peak = max(self._peak or 0, int(used))
         total = cpu.get("total_usage")
-        self._last = Measured(Usage(self._peak, None if total is None else total * 1e-9))
+        usage = Usage(None if used is None else int(used), None if total is None else total * 1e-9)
+        self._note(Measured(usage))
+
+    def _note(self, measured: Measured) -> None:
+        used = measured.usage.peak_memory
+        if used is not None:
+            self._peak = max(self._peak or 0, used)
+        self._last = replace(measured, usage=replace(measured.usage, peak_memory=self._peak))
 
 
 class Meters:
     """Which meter this engine allows."""
 
-    def __init__(self, api: Api, host: str, info: Details, tree: Tree | None = None) -> None:
+    def __init__(self, api: Api, owner: Owner, info: Details, tree: Tree | None = None) -> None:
         self._api = api
         self._tree = tree or (Tree() if sys.platform == "linux" and api.client.address.socket else None)
-        self._top = f"/runner/{hashlib.sha256(host.encode()).hexdigest()[:12]}"
+        self._top = f"/runner/{owner.digest}"
         self._own_groups = (
-            self._tree is not None and info.get("CgroupDriver") == "cgroupfs" and self._tree.writable
+            self._tree is not None
+            and info.get("CgroupDriver") == "cgroupfs"
+            and self._tree.writable
+            and self._tree.keeps_peaks
         )
 
     def meter(self, task: str) -> Meter:

@@ -14,7 +14,7 @@ import aiohttp
 
 from runner.adapters.docker.api import Api
 from runner.adapters.docker.client import ApiError, NoAnswerError
-from runner.adapters.docker.spec import HOST
+from runner.adapters.docker.spec import Owner
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 PING = 2.0
@@ -23,11 +23,12 @@ PING = 2.0
 class SignalWatch:
     """Follows the engine's events for this host's containers."""
 
-    def __init__(self, api: Api, host: str) -> None:
+    def __init__(self, api: Api, owner: Owner) -> None:
         self._api = api
-        self._host = host
+        self._owner = owner
         self._watched: dict[str, bool] = {}
-        self._breaks = 0
+        self.breaks = 0
+        """How often the events ended, as they do with the engine."""
 
     def add(self, container: str) -> None:
         self._watched.setdefault(container, False)
@@ -41,19 +42,19 @@ class SignalWatch:
 
     async def engine_is_leaving(self) -> bool:
         """Whether the engine is shutting down, or has been restarted while we asked."""
-        breaks = self._breaks
+        breaks = self.breaks
         answers = await self._api.client.answers_anew(PING)
-        return not answers or self._breaks != breaks
+        return not answers or self.breaks != breaks
 
     async def run(self) -> None:
         pause = FIRST_PAUSE
         while True:
             try:
-                await self._follow(await self._api.kill_events({HOST: self._host}))
+                await self._follow(await self._api.kill_events(self._owner.labels))
                 pause = FIRST_PAUSE
             except (ApiError, NoAnswerError, aiohttp.ClientError, OSError, ValueError):
                 pause = min(LONGEST_PAUSE, 2 * pause)
-            self._breaks += 1
+            self.breaks += 1
             await asyncio.sleep(pause)
 
     async def _follow(self, response: aiohttp.ClientResponse) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from runner.adapters.process.container import ProcessContainer
 from runner.adapters.process.environment import inherited, task_environment
 from runner.adapters.process.leader import Leader
-from runner.adapters.process.orphans import kill_marked
+from runner.adapters.process.orphans import kill_orphans
 from runner.adapters.process.pipe import Pipe
 from runner.adapters.process.reaper import reaper
-from runner.adapters.process.scratch import Scratch, path_part, remove_tree
+from runner.adapters.process.removal import remove_tree
+from runner.adapters.process.scratch import Scratch, path_part
 from runner.adapters.process.spawn import spawn
 from runner.adapters.process.workspace import Companion, Workspace
 from runner.errors import StartError
@@ -60,7 +61,7 @@ class ProcessEngine:
         workspace = Workspace(self._scratch)
         try:
             for sidecar in spec.sidecars:
-                workspace.companions += [self._accompany(sidecar, workspace.directory)]
+                workspace.companions += [self._accompany(sidecar, workspace)]
             container = self._run(spec, output, workspace)
         except BaseException:
             await workspace.clear()
@@ -72,7 +73,7 @@ class ProcessEngine:
         pipe = Pipe(output)
         started_at = self._now()  # before, not after: no task may seem to end sooner than it can have
         try:
-            leader = self._spawn(spec.command, spec.env, workspace.directory, pipe.writer, spec.memory)
+            leader = self._spawn(spec.command, spec.env, workspace, pipe.writer, spec.memory)
         except BaseException:
             pipe.close()
             raise
@@ -81,22 +82,23 @@ class ProcessEngine:
         pipe.listen()
         return ProcessContainer(spec, started_at, leader, pipe, workspace, self._now, self._forget)
 
-    def _accompany(self, sidecar: Sidecar, directory: str) -> Companion:
+    def _accompany(self, sidecar: Sidecar, workspace: Workspace) -> Companion:
         try:
             return Companion(
-                self._spawn(sidecar.command, sidecar.env, directory, subprocess.DEVNULL, sidecar.memory)
+                self._spawn(sidecar.command, sidecar.env, workspace, subprocess.DEVNULL, sidecar.memory)
             )
         except StartError as error:
             msg = f"sidecar {sidecar.name!r}: {error}"
             raise StartError(msg) from error
 
     def _spawn(
-        self, command: Sequence[str], env: Mapping[str, str], directory: str, output: int, memory: int
+        self, command: Sequence[str], env: Mapping[str, str], workspace: Workspace, output: int, memory: int
     ) -> Leader:
         watcher = reaper()
         mark = f"{self._prefix}-{next(self._numbers)}"
-        full = task_environment(self._passed, env, self._host, directory, mark)
-        pid = spawn(command, full, directory, output)
+        full = task_environment(self._passed, env, self._host, workspace.directory, mark)
+        pid = spawn(command, full, workspace.directory, output)
+        workspace.enroll(pid)
         leader = Leader(pid, mark, memory, asyncio.get_running_loop().time())
         watcher.watch(leader)
         return leader
@@ -118,7 +120,7 @@ class ProcessEngine:
 
     async def sweep(self, host: str) -> int:
         root = self._root(host)
-        found = await kill_marked(host, root)
+        found = await kill_orphans(host, root)
         if host == self._host:
             found.update(container.directory for container in self._containers.values())
             await self._remove_all()

@@ -11,6 +11,7 @@ import psutil
 _PR_SET_CHILD_SUBREAPER = 36
 _PF_FORKNOEXEC = 0x40
 _LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+_TELLS_STATE = os.path.exists("/proc/self/stat")
 
 
 def adopt_orphans() -> bool:
@@ -52,15 +53,26 @@ def is_adopted_corpse(pid: int) -> bool:
     One that this process started and that is somebody else's to wait for is in our session, or leads its own
     and has executed a program; the ends of a daemon's forks are neither.
     """
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(") ")[2].split()
-    except OSError:
+    fields = _stat(pid)
+    if not fields:
         return False
     state, session, flags = fields[0], int(fields[3]), int(fields[6])
     if state != "Z" or session == os.getsid(0):
         return False
     return session != pid or bool(flags & _PF_FORKNOEXEC)
+
+
+def started(pid: int) -> str | None:
+    """When it was started, exactly as the system counts: with its pid the name of a process that no other
+    gets while the system runs. None if there is none.
+    """
+    if _TELLS_STATE:
+        fields = _stat(pid)
+        return fields[19] if fields else None
+    try:
+        return repr(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
 
 
 def descendants(pid: int) -> list[int]:
@@ -79,6 +91,15 @@ def lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel says of it, from its state on; nothing if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(") ")[2].split()
+    except OSError:
+        return []
 
 
 def _children_of_thread(path: str) -> list[int]:

@@ -8,9 +8,10 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import stat
 
+from runner.adapters.process import roll
+from runner.adapters.process.removal import remove_tree
 from runner.errors import EngineUnavailable
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -52,10 +53,12 @@ class Scratch:
             self._clean.append(path)
         else:
             await asyncio.to_thread(remove_tree, path)
+            roll.drop(path)
 
     def drop_clean(self) -> None:
         """Remove the directories kept for later tasks, and `root` if nothing is left in it."""
         for path in (*self._clean, self.root):
+            roll.drop(path)
             with contextlib.suppress(OSError):
                 os.rmdir(path)
         self._clean.clear()
@@ -67,27 +70,6 @@ def _untouched(path: str) -> bool:
         return os.lstat(path).st_mode == _MODE and not os.listdir(path)
     except OSError:
         return False
-
-
-def remove_tree(path: str) -> None:
-    """Remove what is at `path`. What withstands even when made writable stays, for `recover` to try again."""
-    with contextlib.suppress(OSError):
-        os.unlink(path)  # a link put in the directory's place
-    shutil.rmtree(path, ignore_errors=True)
-    if not os.path.lexists(path):
-        return
-    _open_up(path)
-    for parent, directories, _ in os.walk(path):
-        for name in directories:
-            _open_up(os.path.join(parent, name))
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _open_up(path: str) -> None:
-    """Without write permission on a directory nothing in it can be removed, except by root."""
-    with contextlib.suppress(OSError):
-        if not os.path.islink(path):
-            os.chmod(path, 0o700)
 
 
 def path_part(name: str) -> str:

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 from runner.errors import EngineError, EngineUnavailable, StartError
 
@@ -39,17 +38,6 @@ def spawn(command: Sequence[str], env: Mapping[str, str], cwd: str, output: int)
     # The reaper collects the status. Unless told that it is known, Popen would poll for the pid itself later.
     process.returncode = 0
     return process.pid
-
-
-@lru_cache(maxsize=64)
-def locate(program: str, path: str) -> str | None:
-    """Where `program` was found on an absolute `path`; None: let the system look, which tries every directory anew.
-
-    A program that is named by its place, or found relative to the task's own directory, is not looked up here.
-    """
-    if os.sep in program or any(not os.path.isabs(directory) for directory in path.split(os.pathsep)):
-        return None
-    return shutil.which(program, path=path)
 
 
 def explain(error: OSError | ValueError, program: str, cwd: str, env: Mapping[str, str]) -> EngineError:

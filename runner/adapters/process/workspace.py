@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from runner.adapters.process import roll
 from runner.adapters.process.leader import Leader
 from runner.adapters.process.scratch import Scratch
 
@@ -42,9 +43,18 @@ class Workspace:
         self._scratch = scratch
         self.directory = scratch.take()
         self.companions: list[Companion] = []
+        self._roll: list[str] = []
+
+    def enroll(self, pid: int) -> None:
+        """A process was started here, the leader of a session."""
+        entry = roll.entry(pid)
+        if entry is not None:
+            self._roll.append(entry)
+            roll.write(self.directory, self._roll)
 
     async def clear(self) -> None:
         """End the companions, all at once, and give back the directory."""
         if self.companions:
             await asyncio.gather(*(companion.stop() for companion in self.companions))
+        roll.write(self.directory, ())
         await self._scratch.give_back(self.directory)

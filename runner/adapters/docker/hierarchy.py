@@ -25,8 +25,18 @@ class Tree:
     def writable(self) -> bool:
         return os.access(self.root if self.unified else self.root / "memory", os.W_OK)
 
+    @property
+    def keeps_peaks(self) -> bool:
+        """Whether a group's highest memory is known after its end. Version 2 does since Linux 5.19; which
+        groups there are to tell by, other than the topmost, is the machine's affair.
+        """
+        groups = (self.root, *self.root.iterdir()) if self.unified else ()
+        return not self.unified or any((group / "memory.peak").exists() for group in groups)
+
     def measure(self, group: str) -> Measured | None:
-        """None if there is no such group, or not here."""
+        """None if there is no such group, or not here. Where no peaks are kept, what it uses now is taken
+        for the peak.
+        """
         group = group.strip("/")
         memory = self.root / group if self.unified else self.root / "memory" / group
         cpu = self.root / group if self.unified else self.root / "cpuacct" / group
@@ -34,13 +44,13 @@ class Tree:
             return None
         if self.unified:
             seconds = _field(cpu / "cpu.stat", "usage_usec", 1e-6)
-            return Measured(
-                Usage(_number(memory / "memory.peak"), seconds),
-                int(_field(memory / "memory.events", "oom_kill", 1) or 0),
-            )
-        nanoseconds = _number(cpu / "cpuacct.usage")
+            peak = _integer(memory / "memory.peak")
+            if peak is None:
+                peak = _integer(memory / "memory.current")
+            return Measured(Usage(peak, seconds), int(_field(memory / "memory.events", "oom_kill", 1) or 0))
+        nanoseconds = _integer(cpu / "cpuacct.usage")
         seconds = None if nanoseconds is None else nanoseconds * 1e-9
-        peak = _number(memory / "memory.max_usage_in_bytes")
+        peak = _integer(memory / "memory.max_usage_in_bytes")
         return Measured(Usage(peak, seconds), int(_field(memory / "memory.oom_control", "oom_kill", 1) or 0))
 
     def remove(self, group: str) -> None:
@@ -67,7 +77,7 @@ class Tree:
         return [path for path in self.root.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
-def _number(path: Path) -> int | None:
+def _integer(path: Path) -> int | None:
     try:
         return int(path.read_text())
     except (OSError, ValueError):
