@@ -70,4 +70,4 @@ async def _end(ledger: SqliteLedger, attempt: Attempt, step: int) -> None:
 
 
 def _lease(job: Job, index: int) -> Lease:
-    return Lease(TaskId(job.id, index), job.queue, str(index), "filled", 1, 0.0, 0.0)
+    return Lease(TaskId(job.id, index), job.queue, str(index), "filled", 1, 0.0)

@@ -7,8 +7,7 @@ from typing import Protocol
 
 from controller.model import FleetCapacity
 from runner.model import Job, Status, TaskId
-from runner.records import AttemptRecord, Ending, HostReport, JobRecord, TaskRecord
-from runner.records import Window as Window
+from runner.records import AttemptRecord, Ending, HostReport, JobRecord, TaskRecord, Window
 
 
 class Records(Protocol):
@@ -43,10 +42,14 @@ class Records(Protocol):
 
     async def reopen(self, job_id: str, at: float) -> int:
         """Open a new round for every task that ended without success. The old records become history; an ending is
-        lifted; the job waits for its parents anew (`released_at` None). Returns how many tasks. 0 changes nothing."""
+        lifted, and with it the cancel of what still runs; the job waits for its parents anew (`released_at` None).
+        Returns how many tasks. 0 changes nothing."""
         ...
 
-    async def unsent(self, job_id: str, limit: int) -> Window: ...
+    async def unsent(self, job_id: str, most: int) -> Window:
+        """What to send next so that no more than `most` are queued. Cursor and `queued` are of one moment: with a
+        `queued` read earlier, two who enqueue at once would send too many."""
+        ...
 
     async def sent(self, job_id: str, window: Window) -> None:
         """All of the window is on the queue. Idempotent; the cursor never moves back. A window of an earlier round

@@ -12,22 +12,22 @@ from runner.records import JobRecord
 PER_SEND = 500
 
 
-def allowance(record: JobRecord, window: int) -> int:
-    """How many more of the job's tasks may be on the queue or running."""
+def most_queued(record: JobRecord, window: int) -> int:
+    """How many of the job's tasks may be on the queue or running."""
     if record.released_at is None or record.ending is not None:
         return 0
-    most = window if record.job.max_parallel is None else min(window, record.job.max_parallel)
-    return max(0, most - record.queued)
+    return window if record.job.max_parallel is None else min(window, record.job.max_parallel)
 
 
 async def enqueue(records: Records, queue: Queue, record: JobRecord, window: int) -> int:
     """Send what is allowed, then move the cursor: a crash in between repeats at most this window, and each repeat is
     refused by the ledger. Returns how many were sent."""
-    allowed = allowance(record, window)
+    most = most_queued(record, window)
+    missing = most - record.queued
     # Small refills cost a query and a transaction each; wait until a fair part of the window is missing.
-    if allowed == 0 or (record.job.max_parallel is None and record.queued and allowed < window // 4):
+    if missing <= 0 or (record.job.max_parallel is None and record.queued and missing < window // 4):
         return 0
-    planned = await records.unsent(record.job.id, allowed)
+    planned = await records.unsent(record.job.id, most)
     if not planned.indices:
         return 0
     for part in batched(planned.indices, PER_SEND):

@@ -11,6 +11,9 @@ from runner.records import JobRecord
 
 SHOWN_CANDIDATES = 5
 
+# No index has so many, and Python refuses to read a number of thousands.
+MOST_DIGITS = 30
+
 
 async def select(records: Records, selector: str) -> Sequence[JobRecord]:
     """One job, or all of them for `all`. Raises NotFound, BadInput."""
@@ -61,8 +64,7 @@ async def select_task(records: Records, selector: str) -> tuple[JobRecord, TaskI
     if not index_part.isascii() or not index_part.isdigit():
         message = f"{selector!r}: an index is a number, not {index_part!r}"
         raise BadInput(message)
-    index = int(index_part)
-    if index not in record.job.array:
-        message = f"{record.job.name} ({record.job.id}) has no task {index}"
+    if len(index_part) > MOST_DIGITS or int(index_part) not in record.job.array:
+        message = f"{record.job.name} ({record.job.id}) has no task {index_part:.{MOST_DIGITS}}"
         raise NotFound(message)
-    return record, TaskId(record.job.id, index)
+    return record, TaskId(record.job.id, int(index_part))

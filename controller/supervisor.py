@@ -23,6 +23,9 @@ log = structlog.get_logger()
 
 LONGEST_PAUSE = 30.0
 
+# Of the lease: a leader whose steps fail goes on leading, or its agents would think that nobody does.
+LONGEST_PART = 0.4
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -32,6 +35,10 @@ class Step:
     demand: int = 0
     sent: int = 0
     decision: Decision | None = None
+
+
+class Superseded(Exception):
+    """Somebody else leads: the step ends where it is."""
 
 
 class Supervisor:
@@ -57,26 +64,42 @@ class Supervisor:
         self._settings = settings
         self._missing_after = missing_after
         self._empty_since: dict[str, float] = {}
+        self._led_at = 0.0
+        self._desired: int | None = None
 
     async def run(self) -> None:
         """Step for ever; a failing step is logged and tried again, ever later."""
         pause = self._settings.interval
+        longest = max(pause, min(LONGEST_PAUSE, LONGEST_PART * self._settings.lease))
         while True:
             try:
-                await self.step()
+                self._tell(await self.step())
                 pause = self._settings.interval
             except RunnerError as error:
-                pause = min(LONGEST_PAUSE, 2 * pause)
+                pause = min(longest, 2 * pause)
                 log.warning("step failed", error=str(error), retry_in=pause)
             await asyncio.sleep(pause)
 
+    def _tell(self, step: Step) -> None:
+        """What was decided, when it is not what was decided before."""
+        desired = step.decision.desired if step.decision else None
+        if step.decision is not None and desired != self._desired:
+            log.info("decision", agents=desired, why=step.decision.reason)
+        self._desired = desired
+
     async def step(self) -> Step:
-        if not await self._records.lead(self._holder, self._settings.lease):
+        try:
+            await self._lead()
+            return await self._step()
+        except Superseded:
             return Step(leading=False)
+
+    async def _step(self) -> Step:
         await self._settle()
         jobs = await self._records.jobs(unfinished=True)
         sent = await self._enqueue(jobs)
         await self._replace_missing(jobs)
+        await self._still_lead()
         demand = sum(demand_of(record) for record in jobs)
         await self._records.publish(self._holder, demand)
         decision = scaling.decide(demand, await self._fleet.capacity())
@@ -86,30 +109,48 @@ class Supervisor:
     async def resign(self) -> None:
         await self._records.resign(self._holder)
 
-    async def _settle(self) -> None:
-        """Release or end waiting jobs; again while that changes something, so that a chain settles in one step."""
-        changed = True
-        while changed:
-            changed = False
-            for record in await self._records.jobs(unfinished=True):
-                if record.released_at is None and record.ending is None:
-                    changed |= await self._settle_one(record)
+    async def _lead(self) -> None:
+        """Take the lease or renew it. Raises Superseded."""
+        asked_at = self._now()
+        if not await self._records.lead(self._holder, self._settings.lease):
+            raise Superseded
+        self._led_at = asked_at
 
-    async def _settle_one(self, record: JobRecord) -> bool:
-        parents = {parent: await self._records.job(parent) for parent in record.job.after}
-        result = dependencies.resolve(record, parents, self._now())
+    async def _still_lead(self) -> None:
+        """Between any two jobs: so a step of many goes on leading, and one that was frozen ends. Raises Superseded.
+
+        By the clock that the lease is measured with, which may also have been set back.
+        """
+        if not 0 <= self._now() - self._led_at < self._settings.lease / 2:
+            await self._lead()
+
+    async def _settle(self) -> None:
+        """Release or end waiting jobs. Parents are older than what comes after them, so a chain settles at once."""
+        jobs = await self._records.jobs(unfinished=True)
+        known: dict[str, JobRecord | None] = {record.job.id: record for record in jobs}
+        for record in reversed(jobs):
+            if record.released_at is None and record.ending is None:
+                await self._still_lead()
+                await self._settle_one(record, known)
+
+    async def _settle_one(self, record: JobRecord, known: dict[str, JobRecord | None]) -> None:
+        """`known` holds what was read in this step, and learns what is read or becomes of the job."""
+        for parent in record.job.after:
+            if parent not in known:
+                known[parent] = await self._records.job(parent)
+        result = dependencies.resolve(record, known, self._now())
         if isinstance(result, Ending):
             log.info("job cannot run", job=record.job.id, reason=result.reason)
             await self._records.end(record.job.id, result)
-            return True
-        if result:
+            known[record.job.id] = await self._records.job(record.job.id)
+        elif result:
             await self._records.release(record.job.id, self._now())
-        return result
 
     async def _enqueue(self, jobs: Sequence[JobRecord]) -> int:
         """In turn over the jobs, oldest first."""
         sent = 0
         for record in reversed(jobs):
+            await self._still_lead()
             sent += await scheduling.enqueue(self._records, self._queue, record, self._settings.window)
         return sent
 
@@ -118,6 +159,7 @@ class Supervisor:
         missing = self._queues_long_empty(await self._queue.backlog())
         for record in jobs:
             if record.queued and record.job.queue in missing:
+                await self._still_lead()
                 count = await scheduling.resend(self._records, self._queue, record)
                 log.warning("messages were missing", job=record.job.id, resent=count)
 

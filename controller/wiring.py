@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -46,7 +47,8 @@ class Parts:
             self.queue,
             self.fleet,
             self.now,
-            holder=f"{socket.gethostname()}:{os.getpid()}",
+            # A process may have several, of which one leads: a notebook that waits for two jobs at once.
+            holder=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             settings=self.settings.supervisor,
             missing_after=2 * self.settings.agent.lease,
         )

@@ -20,6 +20,7 @@ from runner.agent.removals import Removals
 from runner.agent.room import Room
 from runner.agent.station import Station
 from runner.agent.upkeep import Terms
+from runner.errors import Unavailable
 from runner.ports import Engine
 from runner.records import HostReport
 from runner.settings import Settings
@@ -47,7 +48,7 @@ async def run_agent(settings: Settings, host: str, *, local: bool) -> None:
 async def _run_locked(settings: Settings, host: str, state: Path, storage: Storage, *, local: bool) -> None:
     incarnation = new_incarnation()
     room = Room(local_host(settings, host).capacity(), settings.agent.prefetch)
-    engines = await open_engines(settings, host, room.slots)
+    engines = open_engines(settings, host, room.slots)
     pulse = Pulse(state / "pulse", incarnation)
     journal = Journal(state / "journal")
     try:
@@ -59,6 +60,9 @@ async def _run_locked(settings: Settings, host: str, state: Path, storage: Stora
             pulse=pulse.beat,
         )
         station = _station(settings, f"{host}#{incarnation}", storage, engines, heartbeat, journal, room)
+        trouble = await station.examine_engines()
+        if trouble and settings.engine == "docker":
+            raise Unavailable(trouble)
         agent = Agent(station, _report(settings, station, incarnation, engines), _terms(settings, local))
         pulse.beat()
         _start_watchdog(settings, host, incarnation)
@@ -96,7 +100,6 @@ def _station(
         removals=Removals(REMOVALS_PER_SLOT * room.slots),
         room=room,
         now=wall_clock,
-        only_engine="process" if settings.engine == "process" else None,
     )
 
 

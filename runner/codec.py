@@ -147,12 +147,12 @@ def encode_pointer(task: TaskId) -> str:
     return f'{{"v":{VERSION},"job":"{task.job_id}","index":{task.index}}}'
 
 
-def decode_pointer(payload: str) -> TaskId:
+def decode_pointer(payload: str | bytes) -> TaskId:
     """Raises DecodeError. The payload may be anything: whoever can write to the queue may have written it."""
     if len(payload) > MAX_POINTER:
         message = f"longer than {MAX_POINTER} characters"
         raise DecodeError(message)
-    data = _document(payload)
+    data = _document(payload if isinstance(payload, str) else _text(payload))
     job_id, index = data.get("job"), data.get("index")
     if not (isinstance(job_id, str) and JOB_ID.fullmatch(job_id)):
         message = f"illegal job id: {job_id!r:.200}"
@@ -214,6 +214,14 @@ def _decode(shape: Shape[T], text: str) -> T:
         return shape.unpack(data)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         message = f"not as expected: {type(error).__name__}: {error}"
+        raise DecodeError(message) from error
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"not text in UTF-8: {error}"
         raise DecodeError(message) from error
 
 

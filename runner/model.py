@@ -17,7 +17,7 @@ MAX_ARRAY = 1_000_000
 
 
 class Status(StrEnum):
-    """Where a task or a job stands. A job's is derived from its tasks (`runner.status`)."""
+    """Where a task or a job stands. A job's is derived from its tasks (`records.job_status`)."""
 
     PENDING = "PENDING"  # waits for the jobs it comes after
     RUNNABLE = "RUNNABLE"  # may be begun
@@ -173,9 +173,8 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """An environment variable of the task whose value is read on the host at start and is written nowhere.
-
-    `source` is `file` or `env`; `reference` the file's path or the variable's name there.
+    """An environment variable of the task whose value is read on the host at start and is written nowhere. `source`
+    is `file` or `env`; `reference` the file's path or the variable's name there.
     """
 
     name: str
@@ -196,7 +195,7 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a user submits; immutable once submitted."""
+    """What a user submits; immutable once submitted. `bare`: a plain process although it names an image."""
 
     id: str
     name: str
@@ -213,7 +212,13 @@ class Job:
     secrets: tuple[Secret, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
     idempotency_key: str | None = None
+    bare: bool = False
     created_at: float = 0.0
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that runs it."""
+        return "docker" if self.image is not None and not self.bare else "process"
 
     @property
     def sidecar_memory(self) -> int:
@@ -222,10 +227,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A message held for a while.
-
-    `token` is what the queue wants to see on extend and complete; `received` is the event loop's time at receive,
-    `hidden_until` the loop's time when the queue may hand the message to someone else. `receives` counts deliveries.
+    """A message held for a while. `token` is what the queue wants to see on extend and complete; `receives` counts
+    deliveries. After `hidden_until`, in the event loop's time, the queue may hand the message to someone else.
     """
 
     task: TaskId
@@ -233,7 +236,6 @@ class Lease:
     message_id: str
     token: str
     receives: int
-    received: float
     hidden_until: float
 
 
@@ -273,7 +275,7 @@ class Outcome:
     """How an attempt ended. A value, never an exception.
 
     `tail` holds the last lines of output, kept for failures only. `log_bytes` is what the task wrote, `log_dropped`
-    of it was not kept.
+    of it was not kept. `memory`: what the attempt might use, where that was not what its job says.
     """
 
     kind: Kind
@@ -288,6 +290,7 @@ class Outcome:
     tail: tuple[str, ...] = ()
     log_bytes: int = 0
     log_dropped: int = 0
+    memory: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property

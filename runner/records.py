@@ -173,7 +173,8 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the ledger will not let an attempt begin. `retry_after`: seconds to hide the message; None: complete it."""
+    """Why the ledger will not let an attempt begin. `retry_after`: seconds to hide the message; None: complete it,
+    or quarantine it if UNKNOWN."""
 
     kind: RefusalKind
     retry_after: float | None = None

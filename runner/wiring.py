@@ -23,7 +23,7 @@ from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.errors import Unavailable
+from runner.errors import BadInput
 from runner.ports import Clock, Engine, Host, Secrets
 from runner.settings import Settings
 
@@ -66,7 +66,7 @@ def host_state(settings: Settings, host: str) -> Path:
 def local_host(settings: Settings, host: str) -> Host:
     from runner.adapters.local import LocalHost
 
-    return LocalHost(host, settings.agent, settings.home, wall_clock)
+    return LocalHost(host, settings.agent, settings.home, sharers=settings.supervisor.max_agents)
 
 
 def local_secrets() -> Secrets:
@@ -75,25 +75,21 @@ def local_secrets() -> Secrets:
     return LocalSecrets(os.environ)
 
 
-async def open_engines(settings: Settings, host: str, slots: int) -> Mapping[str, Engine]:
-    """By name. Raises Unavailable if the one engine asked for does not answer."""
+def open_engines(settings: Settings, host: str, slots: int) -> Mapping[str, Engine]:
+    """By name; whether they answer is for `check` to say. Raises BadInput if the one engine asked for has an address
+    that cannot be used."""
     # Imported here: the controller's reading commands must not pay for an HTTP client.
     from runner.adapters.process.engine import ProcessEngine
 
-    state = host_state(settings, host)
     engines: dict[str, Engine] = {}
     if settings.engine != "docker":
-        engines["process"] = ProcessEngine(host, state, wall_clock)
+        engines["process"] = ProcessEngine(host, host_state(settings, host), wall_clock)
     if settings.engine != "process":
-        docker = docker_engine(settings, host, slots)
-        trouble = await docker.check()
-        if not trouble:
-            engines["docker"] = docker
-        elif settings.engine == "docker":
-            await docker.close()
-            raise Unavailable(trouble)
-        else:
-            await docker.close()
+        try:
+            engines["docker"] = docker_engine(settings, host, slots)
+        except BadInput:
+            if settings.engine == "docker":
+                raise
     return engines
 
 
@@ -105,7 +101,10 @@ def docker_engine(settings: Settings, host: str, slots: int) -> Engine:
 
 async def docker_trouble(settings: Settings) -> str:
     """An empty string if a Docker engine answers, else one line on what is wrong."""
-    engine = docker_engine(settings, f"probe-{os.getpid()}", 0)
+    try:
+        engine = docker_engine(settings, f"probe-{os.getpid()}", 0)
+    except BadInput as error:
+        return str(error)
     try:
         return await engine.check()
     finally:

@@ -28,6 +28,9 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 TAIL_BYTES = 4096
 
+# Bytes of an agent's log; a larger one is put aside when the next agent starts.
+LARGEST_LOG = 8 * 1024**2
+
 
 class ProcessFleet:
     """Hosts are named `local-1`, `local-2` …: a new agent takes the lowest free name, and with it what an agent of that
@@ -100,8 +103,7 @@ class ProcessFleet:
         if self._settings.source is not None:
             environment["RUNNER_CONFIG"] = self._settings.source
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as output:
+            with os.fdopen(open_log(path), "ab") as output:
                 return subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -116,6 +118,15 @@ class ProcessFleet:
 
     def _log_path(self, host: str) -> Path:
         return host_state(self._settings, host) / "agent.log"
+
+
+def open_log(path: Path) -> int:
+    """To add to it. Its user alone may read it: an agent names commands and files. One old log is kept beside it."""
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LARGEST_LOG:
+        path.replace(path.with_name(path.name + ".old"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 def _last_line(path: Path) -> str:

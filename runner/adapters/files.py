@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from runner.codec import JOB_ID
 from runner.errors import BadInput
 from runner.model import Attempt, TaskId
 from runner.ports import LogWriter
@@ -16,8 +16,6 @@ from runner.ports import LogWriter
 TAIL = 64 * 1024
 CHUNK = 256 * 1024
 PER_DIRECTORY = 1000
-
-_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class FileLogs:
@@ -37,13 +35,6 @@ class FileLogs:
             os.unlink(path)
         return FileLogWriter(path, self._limit)
 
-    def size(self, task: TaskId, number: int) -> int:
-        """Bytes that `read` would give from the beginning: a cheap way to see that there is more."""
-        try:
-            return os.stat(self._path(task, number)).st_size
-        except OSError:
-            return 0
-
     async def read(self, task: TaskId, number: int, start: int = 0) -> AsyncIterator[bytes]:
         try:
             file = os.open(self._path(task, number), os.O_RDONLY | os.O_CLOEXEC)
@@ -58,7 +49,7 @@ class FileLogs:
 
     def _path(self, task: TaskId, number: int) -> str:
         """Raises BadInput for what could lead elsewhere."""
-        if not _JOB_ID.fullmatch(task.job_id) or task.index < 0 or number < 0:
+        if not JOB_ID.fullmatch(task.job_id) or task.index < 0 or number < 0:
             msg = f"not a task's id: {str(task)!r}#{number}"
             raise BadInput(msg)
         return f"{self._root}/{task.job_id}/{task.index // PER_DIRECTORY}/{task.index}.{number}.log"

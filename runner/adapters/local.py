@@ -9,37 +9,36 @@ from pathlib import Path
 import psutil
 
 from runner.adapters.cgroups import cpu_limit, memory_limit
-from runner.ports import Capacity, Clock, Notice
+from runner.ports import Capacity, Notice
 from runner.settings import AgentSettings
 
 LEAST_INODES = 0.01  # part of all
-KEPT = 10.0  # seconds a measured capacity is believed
 
 
 class LocalHost:
-    """Implements `runner.ports.Host`. `home`: where logs and state are written; its disk must have room."""
+    """Implements `runner.ports.Host`. `home`: where logs and state are written; its disk must have room.
+
+    `sharers`: how many agents divide what the machine has.
+    """
 
     def __init__(
         self,
         name: str,
         settings: AgentSettings,
         home: Path,
-        now: Clock,
+        *,
+        sharers: int = 1,
         disk: Callable[[Path], os.statvfs_result] = os.statvfs,
     ) -> None:
         self.name = name
         self._settings = settings
         self._home = home
-        self._now = now
+        self._sharers = sharers
         self._disk = disk
-        self._measured: tuple[float, Capacity] | None = None
 
     def capacity(self) -> Capacity:
-        """As set, else the machine's or our own container's, less what is reserved."""
-        now = self._now()
-        if self._measured is None or not 0 <= now - self._measured[0] < KEPT:
-            self._measured = now, measure(self._settings)
-        return self._measured[1]
+        """As set, else this agent's share of the machine or of our own container, less what is reserved."""
+        return measure(self._settings, self._sharers)
 
     async def notice(self) -> Notice | None:
         return None
@@ -65,13 +64,13 @@ class LocalHost:
         """The machine outlives its agent."""
 
 
-def measure(settings: AgentSettings) -> Capacity:
+def measure(settings: AgentSettings, sharers: int = 1) -> Capacity:
     vcpus = settings.vcpus
     if vcpus is None:
-        vcpus = max(0.0, all_vcpus() - settings.reserved_vcpus)
+        vcpus = max(0.0, all_vcpus() - settings.reserved_vcpus) / sharers
     memory = settings.memory
     if memory is None:
-        memory = max(0, all_memory() - settings.reserved_memory)
+        memory = max(0, all_memory() - settings.reserved_memory) // sharers
     return Capacity(vcpus, memory)
 
 

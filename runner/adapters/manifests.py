@@ -50,19 +50,24 @@ class FileManifests:
             draft.discard()
 
     async def get(self, manifest: str, index: int) -> str:
+        """Raises NotFound, and StorageError for a file that cannot be read or is no manifest."""
         if not _NAME.fullmatch(manifest):
             raise NotFound(no_manifest(manifest))
+        path = self._root / manifest
         try:
-            file = os.open(self._root / manifest, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return read_item(file, manifest, index)
+            finally:
+                os.close(file)
         except FileNotFoundError:
             raise NotFound(no_manifest(manifest)) from None
-        try:
-            return read_item(file, manifest, index)
-        except (OSError, ValueError, struct.error) as error:
-            msg = f"manifest {self._root / manifest} is damaged"
+        except OSError as error:
+            msg = f"manifest {path} cannot be read: {os.strerror(error.errno or 0)}"
             raise StorageError(msg) from error
-        finally:
-            os.close(file)
+        except (ValueError, RecursionError, struct.error) as error:
+            msg = f"manifest {path} is damaged"
+            raise StorageError(msg) from error
 
 
 def no_manifest(name: str) -> str:
@@ -70,18 +75,24 @@ def no_manifest(name: str) -> str:
 
 
 def read_item(file: int, manifest: str, index: int) -> str:
-    """Raises NotFound, and ValueError or struct.error for a file that is not a manifest."""
+    """Raises NotFound, OSError, and ValueError, RecursionError or struct.error for what is no manifest."""
     trailer_at = os.fstat(file).st_size - _TRAILER.size
     count, magic = _TRAILER.unpack(os.pread(file, _TRAILER.size, max(0, trailer_at)))
-    if magic != _MAGIC:
+    spans_at = trailer_at - 8 * (count + 1)
+    if magic != _MAGIC or spans_at < 0:
         msg = "no manifest's end"
         raise ValueError(msg)
     if not 0 <= index < count:
         msg = f"no item {index} in manifest {manifest}: it has {count}"
         raise NotFound(msg)
-    spans_at = trailer_at - 8 * (count + 1)
     begin, end = _SPAN.unpack(os.pread(file, _SPAN.size, spans_at + 8 * index))
-    item: str = json.loads(os.pread(file, end - begin, begin))
+    if not begin < end <= spans_at:
+        msg = f"item {index} is not in the file"
+        raise ValueError(msg)
+    item = json.loads(os.pread(file, end - begin, begin))
+    if not isinstance(item, str):
+        msg = f"item {index} is no text"
+        raise ValueError(msg)
     return item
 
 

@@ -36,7 +36,7 @@ class LocalSecrets:
 def from_file(secret: Secret) -> str:
     """The file's text less one newline at its end."""
     if not os.path.isabs(secret.reference):
-        raise failure(secret, "its path must be absolute: the agent runs in a directory of its own")
+        raise failure(secret, "its path must be absolute: agents run elsewhere than the submit")
     try:
         content = read_regular(secret)
     except OSError as error:

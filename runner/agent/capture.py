@@ -37,6 +37,10 @@ class Capture:
             self._keep(self._redactor.flush())
             self._writer.close()
 
+    def redacted(self, data: bytes) -> bytes:
+        """The same secrets out of something else that the task wrote."""
+        return self._redactor.masked(data)
+
     def tail(self) -> tuple[str, ...]:
         """The last lines, of characters that can be shown anywhere."""
         text = self._recent.decode("utf-8", "replace")
@@ -98,7 +102,11 @@ class Redactor:
     def flush(self) -> bytes:
         """What was held back: no more will come."""
         held, self.held = self.held, b""
-        return self._pattern.sub(MASK, held) if self._secrets else held
+        return self.masked(held)
+
+    def masked(self, data: bytes) -> bytes:
+        """All of `data` by itself, which is no part of the stream."""
+        return self._pattern.sub(MASK, data) if self._secrets else data
 
     def _undecided(self, text: bytes, at: int) -> int:
         """The first place from `at` on where `text` ends in the beginning of a secret."""

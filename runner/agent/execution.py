@@ -3,8 +3,8 @@
     begin ──refused──► hide or complete the message
       │
       ▼
-    wait for room ► start ► watch until exit, time limit, cancel, drain or lost lease ► outcome
-      │
+    wait for room ► prepare ► start ► watch until its exit or its time limit ► outcome
+      │         (a cancel, a drain or a lost lease cuts it short)
       ▼
     record, then acknowledge
 
@@ -14,27 +14,34 @@ Whatever happens in between, a task's message is deleted only after its terminal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import structlog
 
 from runner import outcomes
 from runner.agent.capture import Capture
-from runner.agent.holding import Holding
+from runner.agent.holding import Holding, Started
 from runner.agent.recording import record
-from runner.agent.room import shape_of
+from runner.agent.room import Shape, shape_of
 from runner.agent.station import Station
-from runner.environment import parse_metadata, task_environment
-from runner.errors import EngineError, NotFound, RunnerError, StartError
+from runner.environment import task_environment
+from runner.errors import EngineError, NotFound, RunnerError, StartError, StorageError
 from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome
 from runner.outcomes import StopCause
-from runner.ports import Container, ContainerSpec, Exit, LogWriter
+from runner.ports import Container, ContainerSpec, Engine, Exit, LogWriter
+from runner.records import Refusal, RefusalKind
 from runner.units import format_size
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 PAUSE = 0.2
+# Seconds until a message is seen again whose job no engine here can run at present.
+HAND_BACK = 5.0
 
 
 async def execute(station: Station, lease: Lease) -> None:
@@ -58,18 +65,31 @@ async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
     """The job and the attempt that was begun; None if there is nothing to do, and then the message is dealt with."""
     job = await station.jobs.get(lease.task.job_id)
     if job is None:
-        log.warning("message for an unknown job", task=str(lease.task))
-        await station.queue.complete([lease])
+        await _turn_away(station, lease, Refusal(RefusalKind.UNKNOWN, reason=f"no job {lease.task.job_id}"))
+        return None
+    if station.obstacle(job):  # said once, by whoever looks after the engines; another host may do better
+        await station.queue.release(lease, HAND_BACK)
+        return None
+    if not station.room.keep(lease.task, shape_of(job)):  # before it begins: then it costs nobody anything
+        await station.queue.release(lease)
         return None
     begun = await station.ledger.begin(lease, job, station.owner)
     if isinstance(begun, Attempt):
         return job, Holding(lease, begun)
-    log.info("refused", task=str(lease.task), why=str(begun.kind), retry_after=begun.retry_after)
-    if begun.retry_after is None:
+    await _turn_away(station, lease, begun)
+    return None
+
+
+async def _turn_away(station: Station, lease: Lease, refusal: Refusal) -> None:
+    if refusal.kind is RefusalKind.UNKNOWN:
+        log.warning("message points to nothing", task=str(lease.task), why=refusal.reason)
+        await station.queue.quarantine(lease, refusal.reason)
+        return
+    log.info("refused", task=str(lease.task), why=str(refusal.kind), retry_after=refusal.retry_after)
+    if refusal.retry_after is None:
         await station.queue.complete([lease])
     else:
-        await station.queue.release(lease, begun.retry_after)
-    return None
+        await station.queue.release(lease, refusal.retry_after)
 
 
 async def _carry_out(station: Station, job: Job, holding: Holding) -> None:
@@ -91,33 +111,57 @@ async def _in_the_room(station: Station, job: Job, holding: Holding) -> Outcome:
             f"this host has {has.vcpus:g} and {format_size(has.memory)}"
         )
         return Outcome(Kind.START_ERROR, Charge.INFRA, reason=reason, finished_at=station.now())
-    async with station.room.hold(holding.attempt.task, shape):
-        return await _run(station, job, holding)
+    async with AsyncExitStack() as stay:
+        return await _run(station, job, holding, _make_ready(station, job, holding, shape, stay))
 
 
-async def _run(station: Station, job: Job, holding: Holding) -> Outcome:
-    writer = station.logs.writer(holding.attempt)
+async def _run(station: Station, job: Job, holding: Holding, readying: Coroutine[Any, Any, Ready]) -> Outcome:
     try:
-        secrets = await station.secrets.resolve(job)
-        engine = station.engine_for(job)
-        spec = await _spec(station, job, holding, secrets)
-        await engine.prepare(job, station.room.slots)
-        if holding.cause is not None:
-            return outcomes.never_started(holding.cause, holding.detail, station.now())
-        capture = Capture(writer, secrets.values())
-        container = await engine.start(spec, capture)
+        ready = await _unless_stopped(holding, readying)
+        if ready is None:
+            return outcomes.never_started(holding.stopped.result(), holding.detail, station.now())
+        container = await ready.engine.start(ready.spec, ready.capture)
     except EngineError as error:
         return outcomes.of_error(error, station.now())
-    return await see_through(station, job, holding, Started(container, capture, writer), job.limits.timeout)
+    started = Started(container, ready.capture, ready.writer)
+    return await see_through(station, job, holding, started, job.limits.timeout)
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A container and where its output goes."""
+class Ready:
+    """All that a start needs."""
 
-    container: Container
+    engine: Engine
+    spec: ContainerSpec
     capture: Capture
     writer: LogWriter
+
+
+async def _make_ready(
+    station: Station, job: Job, holding: Holding, shape: Shape, stay: AsyncExitStack
+) -> Ready:
+    """What may take long before the start: until there is room, which is kept until `stay` ends, and until the engine
+    has the image."""
+    await stay.enter_async_context(station.room.hold(holding.attempt.task, shape))
+    secrets = await station.secrets.resolve(job)
+    engine = station.engine_for(job)
+    spec = await _spec(station, job, holding, secrets)
+    await engine.prepare(job, station.room.slots)
+    writer = station.logs.writer(holding.attempt)
+    return Ready(engine, spec, Capture(writer, secrets.values()), writer)
+
+
+async def _unless_stopped(holding: Holding, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` results in; None, and `work` was given up, as soon as there is a reason to stop."""
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait((working, holding.stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not holding.stopped.done():
+            return working.result()
+    finally:
+        working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    return None
 
 
 async def see_through(
@@ -125,14 +169,14 @@ async def see_through(
 ) -> Outcome:
     """Watch a started container to its end and say how it ended. Its removal is left to go on by itself."""
     container = started.container
-    holding.container = container
+    holding.started = started
     try:
         ended, cause = await _watch(station, job, holding, container, time_left)
-        metadata = parse_metadata(await container.metadata())
+        metadata = await started.metadata()
     except EngineError as error:
         return Outcome(Kind.LOST, reason=f"lost sight of the container: {error}", finished_at=station.now())
     finally:
-        holding.container = None
+        holding.started = None
         started.capture.close()
         await station.removals.add(container.remove())
     trouble = await station.host.health() if ended.exit_code else ""
@@ -157,8 +201,13 @@ async def _watch(
             return ending.result(), _cause_of_own_exit(station, holding, ending.result())
         holding.stop(StopCause.TIME_LIMIT, f"ran longer than its limit of {job.limits.timeout or 0:g} s")
         cause = holding.stopped.result()
+        asked_at = station.now()
         await container.stop(_grace(station, job, cause))
-        return await ending, cause
+        ended = await ending
+        if ended.finished_at < asked_at:
+            # Its end is told only when its output and its sidecars have ended too, or it ended while no agent lived.
+            return ended, _cause_of_own_exit(station, holding, ended)
+        return ended, cause
     finally:
         ending.cancel()
 
@@ -196,6 +245,7 @@ async def _spec(station: Station, job: Job, holding: Holding, secrets: Mapping[s
         mounts=job.mounts,
         sidecars=job.sidecars,
         labels={"attempt": str(attempt)},
+        index=task.index,
     )
 
 
@@ -204,6 +254,6 @@ async def _item(station: Station, job: Job, index: int) -> str | None:
         return None
     try:
         return await station.manifests.get(job.array.manifest, index)
-    except NotFound as error:
+    except (NotFound, StorageError) as error:
         message = f"item {index} of the array cannot be read: {error}"
         raise StartError(message) from error

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from runner.agent.holding import Holding
-from runner.environment import parse_metadata
 from runner.errors import RunnerError
 from runner.model import TaskId
 from runner.outcomes import StopCause
@@ -57,9 +56,14 @@ class Heartbeat:
 
     async def drop(self, holding: Holding) -> None:
         """No beat renews the lease any more: call before giving the message a delay, which a beat would undo."""
-        self._held.pop(holding.attempt.task, None)
+        if self._holds(holding):
+            del self._held[holding.attempt.task]
         async with self._extending:  # a beat that took its list before now may still be under way
             pass
+
+    def _holds(self, holding: Holding) -> bool:
+        """This very attempt, and not a later one at the same task."""
+        return self._held.get(holding.attempt.task) is holding
 
     async def run(self) -> None:
         while True:
@@ -100,9 +104,7 @@ class Heartbeat:
 
     async def _extend(self, held: list[Holding]) -> None:
         async with self._extending:
-            lost = await self._queue.extend(
-                [h.lease for h in held if h.attempt.task in self._held], self.lease
-            )
+            lost = await self._queue.extend([h.lease for h in held if self._holds(h)], self.lease)
         for lease in lost:
             # Not yet a reason to stop: whoever has the message now is refused by the ledger while our beats are seen
             # there, which is also how a task outlives the longest time a queue will hide a message.
@@ -117,9 +119,9 @@ class Heartbeat:
 
     async def _annotate(self, held: list[Holding]) -> None:
         for holding in held:
-            if holding.container is None:
+            if holding.started is None:
                 continue
-            metadata = parse_metadata(await holding.container.metadata())
+            metadata = await holding.started.metadata()
             if metadata != holding.metadata:
                 holding.metadata = metadata
                 await self._ledger.annotate(holding.attempt, metadata)

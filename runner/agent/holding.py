@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from runner.agent.capture import Capture
+from runner.environment import parse_metadata
 from runner.model import Attempt, Lease
 from runner.outcomes import StopCause
-from runner.ports import Container
+from runner.ports import Container, LogWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A container and where its output goes."""
+
+    container: Container
+    capture: Capture
+    writer: LogWriter
+
+    async def metadata(self) -> Mapping[str, str]:
+        """What the task reports of itself. It may print its secrets there as well as into its log."""
+        return parse_metadata(self.capture.redacted(await self.container.metadata()))
 
 
 class Holding:
@@ -20,7 +36,7 @@ class Holding:
         self.lease = lease
         self.attempt = attempt
         self.held_until = lease.hidden_until
-        self.container: Container | None = None
+        self.started: Started | None = None
         self.metadata: Mapping[str, str] = {}
         self.detail = ""
         self.stopped: asyncio.Future[StopCause] = asyncio.get_running_loop().create_future()

@@ -108,6 +108,4 @@ def _read(path: Path) -> list[tuple[Lease, Attempt]]:
 def _entry(entry: dict[str, Any]) -> tuple[Lease, Attempt]:
     task = TaskId(*entry["task"])
     # The loop's time of the lease was another process's: whoever adopts it renews it first.
-    return Lease(task=task, received=0.0, hidden_until=0.0, **entry["lease"]), Attempt(
-        task=task, **entry["attempt"]
-    )
+    return Lease(task=task, hidden_until=0.0, **entry["lease"]), Attempt(task=task, **entry["attempt"])

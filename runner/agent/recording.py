@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
@@ -23,6 +24,8 @@ LONGEST_PAUSE = 5.0
 async def record(station: Station, job: Job, holding: Holding, outcome: Outcome) -> None:
     """Write how the attempt ended, for as long as its lease lasts if need be, and only then touch its message."""
     attempt = holding.attempt
+    if attempt.memory != job.limits.memory:
+        outcome = replace(outcome, memory=attempt.memory)
     verdict = retry.decide(job, attempt, outcome, station.jitter(), _largest_memory(station, job))
     stands = await _insist(holding, lambda: station.ledger.finish(attempt, outcome, verdict))
     # A success is in the ledger, in full; a line for each of a million would say nothing more.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from runner.agent.capture import Capture
-from runner.agent.execution import Started, see_through
-from runner.agent.holding import Holding
+from runner.agent.execution import see_through
+from runner.agent.holding import Holding, Started
 from runner.agent.recording import record
 from runner.agent.room import shape_of
 from runner.agent.station import Station
@@ -36,14 +36,17 @@ class Leftover:
 async def find(station: Station) -> Sequence[Leftover]:
     """All that the journal says was begun and the ledger says is still this host's. Other containers are removed.
 
-    The attempts found are held from now on. Raises Unavailable, EngineError: then the next start finds the same.
+    The attempts found are held from now on, and those adopted are in the room. Raises Unavailable, EngineError: then
+    the next start finds the same.
     """
     current = await _still_current(station, station.journal.left)
-    outputs = {str(holding.attempt): await _output(station, job, holding.attempt) for job, holding in current}
-    adopted: dict[str, Container] = {}
-    for engine in station.engines.values():
-        adopted.update(await _adopt(station, engine, outputs))
-    return [_leftover(job, holding, adopted, outputs) for job, holding in current]
+    adoptable = await _adoptable(station, current)
+    adopted: dict[str, Started] = {}
+    needed = {job.engine for job, _ in current}
+    for name, engine in station.engines.items():
+        if name in needed or not station.ailing.get(name):  # without Docker, a host can still run processes
+            adopted.update(await _adopt(station, engine, adoptable))
+    return [_leftover(station, job, holding, adopted) for job, holding in current]
 
 
 async def resume(station: Station, leftover: Leftover) -> None:
@@ -54,19 +57,25 @@ async def resume(station: Station, leftover: Leftover) -> None:
         if leftover.started is None:
             outcome = Outcome(Kind.LOST, reason="its agent was killed", finished_at=station.now())
         else:
-            async with station.room.hold(holding.attempt.task, shape_of(job, holding.attempt)):
-                left = _time_left(job, leftover.started.container, station.now())
-                outcome = await see_through(station, job, holding, leftover.started, left)
+            outcome = await _see_out(station, job, holding, leftover.started)
         await record(station, job, holding, outcome)
     finally:
         await station.heartbeat.drop(holding)
 
 
+async def _see_out(station: Station, job: Job, holding: Holding, started: Started) -> Outcome:
+    try:
+        left = _time_left(job, started.container, station.now())
+        return await see_through(station, job, holding, started, left)
+    finally:
+        station.room.leave(shape_of(job, holding.attempt))
+
+
 async def _still_current(
     station: Station, left: Sequence[tuple[Lease, Attempt]]
 ) -> Sequence[tuple[Job, Holding]]:
-    gone = {str(attempt) for attempt in await station.ledger.touch([attempt for _, attempt in left])}
     held_until = asyncio.get_running_loop().time() + station.heartbeat.lease
+    gone = {str(attempt) for attempt in await station.ledger.touch([attempt for _, attempt in left])}
     current = []
     for lease, attempt in left:
         job = await station.jobs.get(attempt.task.job_id)
@@ -80,37 +89,44 @@ async def _still_current(
     return current
 
 
-async def _output(station: Station, job: Job, attempt: Attempt) -> tuple[Capture, LogWriter] | None:
-    """Where an adopted container's output goes; None if its secrets can no longer be kept out of it."""
-    try:
-        secrets = await station.secrets.resolve(job)
-    except StartError as error:
-        log.warning("cannot adopt", attempt=str(attempt), error=str(error))
-        return None
-    writer = station.logs.writer(attempt)
-    return Capture(writer, secrets.values()), writer
+async def _adoptable(
+    station: Station, current: Sequence[tuple[Job, Holding]]
+) -> Mapping[str, tuple[Attempt, Mapping[str, str]]]:
+    """By its label, each attempt with its secrets; without those that can no longer be kept out of its output."""
+    found = {}
+    for job, holding in current:
+        try:
+            found[str(holding.attempt)] = holding.attempt, await station.secrets.resolve(job)
+        except StartError as error:
+            log.warning("cannot adopt", attempt=str(holding.attempt), error=str(error))
+    return found
 
 
 async def _adopt(
-    station: Station, engine: Engine, outputs: Mapping[str, tuple[Capture, LogWriter] | None]
-) -> dict[str, Container]:
+    station: Station, engine: Engine, adoptable: Mapping[str, tuple[Attempt, Mapping[str, str]]]
+) -> dict[str, Started]:
+    outputs: dict[str, tuple[Capture, LogWriter]] = {}
+
     def output(labels: Mapping[str, str]) -> Output | None:
-        found = outputs.get(labels.get("attempt", ""))
-        return found[0] if found else None
+        key = labels.get("attempt", "")
+        if key not in adoptable:
+            return None
+        attempt, secrets = adoptable[key]
+        # Not before: a writer begins the log anew, and that of an attempt whose container is gone must stay.
+        writer = station.logs.writer(attempt)
+        outputs[key] = Capture(writer, secrets.values()), writer
+        return outputs[key][0]
 
     containers = await engine.recover(station.host.name, output)
-    return {container.labels["attempt"]: container for container in containers}
+    found = {container.labels["attempt"]: container for container in containers}
+    return {key: Started(container, *outputs[key]) for key, container in found.items()}
 
 
-def _leftover(
-    job: Job,
-    holding: Holding,
-    adopted: Mapping[str, Container],
-    outputs: Mapping[str, tuple[Capture, LogWriter] | None],
-) -> Leftover:
-    key = str(holding.attempt)
-    container, output = adopted.get(key), outputs[key]
-    started = Started(container, *output) if container is not None and output is not None else None
+def _leftover(station: Station, job: Job, holding: Holding, adopted: Mapping[str, Started]) -> Leftover:
+    started = adopted.get(str(holding.attempt))
+    if started is not None:
+        # It is in there already, however large the room is now; nobody else may be asked in before that is known.
+        station.room.take(holding.attempt.task, shape_of(job, holding.attempt))
     return Leftover(job, holding, started)
 
 

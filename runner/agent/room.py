@@ -12,6 +12,10 @@ from runner.model import Attempt, Job, Limits, TaskId
 from runner.ports import Capacity
 
 MOST_PREFETCHED = 64
+# Jobs of which is remembered how long their tasks take.
+MOST_JOBS = 256
+# Fractions of a vCPU do not add up exactly in binary; a millionth is nobody's share.
+SHARE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +26,21 @@ class Shape:
     memory: int
 
 
-def shape_of(job: Job, attempt: Attempt) -> Shape:
-    """With its companions: they run beside it."""
-    return Shape(job.limits.vcpus, attempt.memory + job.sidecar_memory)
+def shape_of(job: Job, attempt: Attempt | None = None) -> Shape:
+    """With its companions: they run beside it. A later attempt may be given more memory than its job asks for."""
+    memory = job.limits.memory if attempt is None else attempt.memory
+    return Shape(job.limits.vcpus, memory + job.sidecar_memory)
 
 
 DEFAULT_SHAPE = Shape(Limits().vcpus, Limits().memory)
 
 
 class Room:
-    """First come, first served: a large task at the head waits for room and is not overtaken for ever by small ones.
+    """First come, first served: a large task in line waits for room and is not overtaken for ever by small ones.
 
     Tasks much shorter than `prefetch` seconds would spend their time waiting for the queue and the ledger; so as many
-    as run within `prefetch` seconds may be taken ahead. Long tasks are never hoarded: theirs is none.
+    of a job are taken ahead as run within `prefetch` seconds, by what its tasks took so far. Of what may take longer,
+    or is not known, at most one waits here, and only if the machine is not full without it: another may have room.
     """
 
     def __init__(self, capacity: Capacity, prefetch: float) -> None:
@@ -42,96 +48,148 @@ class Room:
         self._free_vcpus = capacity.vcpus
         self._free_memory = capacity.memory
         self._prefetch = prefetch
-        self._waiting: deque[tuple[Shape, asyncio.Future[None]]] = deque()
-        self._arriving: set[TaskId] = set()
+        self._waiting: deque[tuple[TaskId, Shape, asyncio.Future[None]]] = deque()
+        # A task whose message was taken is one of these until it is in the room.
+        self._unseen: set[TaskId] = set()
+        self._fitting: dict[TaskId, Shape] = {}
+        self._ahead: set[TaskId] = set()
+        self._in_line: TaskId | None = None
         self._typical = DEFAULT_SHAPE
-        self._mean_seconds: float | None = None
+        self._latest = ""
+        self._mean_seconds: dict[str, float] = {}
         self.changed = asyncio.Event()
 
     @property
     def free(self) -> Capacity:
+        """Less than nothing if tasks were adopted that need more than there is."""
         return Capacity(self._free_vcpus, self._free_memory)
 
     def could_hold(self, shape: Shape) -> bool:
         return shape.vcpus <= self.capacity.vcpus and shape.memory <= self.capacity.memory
 
     def expect(self, task: TaskId) -> None:
-        """A message for `task` was taken; it will `hold` room, or be `forgotten`."""
-        self._arriving.add(task)
+        """A message for `task` was taken; it will be in the room, or be `forgotten`."""
+        self._unseen.add(task)
+
+    def keep(self, task: TaskId, shape: Shape) -> bool:
+        """Whether the message of a task of this shape is to stay here, or to be given back for others to take."""
+        self._typical, self._latest = shape, task.job_id
+        left = self._left()
+        if not self.could_hold(shape):
+            return True  # to be told so
+        if self._in_line is not None:
+            return False
+        if _fits(shape, left):
+            self._fitting[task] = shape
+        elif len(self._ahead) < self._lookahead(task.job_id):
+            self._ahead.add(task)
+        elif self._ahead or _is_some(left):
+            self._in_line = task
+        else:
+            return False
+        self._unseen.discard(task)
+        return True
 
     def forget(self, task: TaskId) -> None:
-        if task in self._arriving:
-            self._arriving.discard(task)
-            self.changed.set()
+        self._unseen.discard(task)
+        self._fitting.pop(task, None)
+        self._ahead.discard(task)
+        if self._in_line == task:
+            self._in_line = None
+        self.changed.set()
 
     def wanted(self) -> int:
-        """How many more tasks to ask for. 0 also while few are missing: one request for many costs less than many."""
-        ahead = self._ahead()
-        missing = self._count(self._free_vcpus, self._free_memory) + ahead - len(self._arriving)
-        return missing if missing >= max(1, ahead // 2) else 0
+        """How many more tasks to ask for. 0 also while few are missing: one request for many costs less than many.
+
+        One while there is any room and nobody is on the way: it may be small enough.
+        """
+        if self._in_line is not None:
+            return 0
+        left, ahead = self._left(), self._lookahead(self._latest)
+        missing = self._count(left) + ahead - len(self._ahead) - len(self._unseen)
+        if missing >= max(1, ahead // 2):
+            return missing
+        coming = self._unseen or self._fitting or self._ahead or self._waiting
+        return 1 if _is_some(left) and not coming else 0
 
     @property
     def slots(self) -> int:
         """How many tasks of the shape last seen the whole machine holds."""
-        return max(1, self._count(self.capacity.vcpus, self.capacity.memory))
+        return max(1, self._count(self.capacity))
 
     @asynccontextmanager
     async def hold(self, task: TaskId, shape: Shape) -> AsyncIterator[None]:
-        await self._enter(shape)
-        self.forget(task)
+        await self._enter(task, shape)
         entered = asyncio.get_running_loop().time()
         try:
             yield
         finally:
-            self._learn(asyncio.get_running_loop().time() - entered)
-            self._leave(shape)
+            self._learn(task.job_id, asyncio.get_running_loop().time() - entered)
+            self.leave(shape)
 
-    async def _enter(self, shape: Shape) -> None:
-        self._typical = shape
-        if not self._waiting and self._fits(shape):
-            self._take(shape)
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((shape, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave(shape)  # our turn came in the same moment: the room must not stay taken
-            else:
-                self._waiting.remove((shape, turn))
-                self._admit()
-            raise
+    def take(self, task: TaskId, shape: Shape) -> None:
+        """Whether there is room or not."""
+        self._free_vcpus -= shape.vcpus
+        self._free_memory -= shape.memory
+        self.forget(task)
 
-    def _leave(self, shape: Shape) -> None:
+    def leave(self, shape: Shape) -> None:
         self._free_vcpus += shape.vcpus
         self._free_memory += shape.memory
         self._admit()
         self.changed.set()
 
+    async def _enter(self, task: TaskId, shape: Shape) -> None:
+        if not self._waiting and _fits(shape, self.free):
+            self.take(task, shape)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        place = (task, shape, turn)
+        self._waiting.append(place)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self.leave(shape)  # our turn came in the same moment: the room must not stay taken
+            elif place in self._waiting:
+                self._waiting.remove(place)
+                self._admit()
+            raise
+
     def _admit(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            shape, turn = self._waiting.popleft()
+        while self._waiting and _fits(self._waiting[0][1], self.free):
+            task, shape, turn = self._waiting.popleft()
             if not turn.done():
-                self._take(shape)
+                self.take(task, shape)
                 turn.set_result(None)
 
-    def _take(self, shape: Shape) -> None:
-        self._free_vcpus -= shape.vcpus
-        self._free_memory -= shape.memory
+    def _left(self) -> Capacity:
+        """What is free and not for those on the way who fit."""
+        vcpus = sum(shape.vcpus for shape in self._fitting.values())
+        memory = sum(shape.memory for shape in self._fitting.values())
+        return Capacity(self._free_vcpus - vcpus, self._free_memory - memory)
 
-    def _fits(self, shape: Shape) -> bool:
-        # Fractions of a vCPU do not add up exactly in binary; a millionth is nobody's share.
-        return shape.vcpus <= self._free_vcpus + 1e-6 and shape.memory <= self._free_memory
+    def _count(self, room: Capacity) -> int:
+        count = min((room.vcpus + SHARE) / self._typical.vcpus, room.memory / self._typical.memory)
+        return max(0, int(count))
 
-    def _count(self, vcpus: float, memory: int) -> int:
-        return int(min((vcpus + 1e-6) / self._typical.vcpus, memory / self._typical.memory))
+    def _learn(self, job_id: str, seconds: float) -> None:
+        mean = self._mean_seconds.get(job_id)
+        if mean is None and len(self._mean_seconds) >= MOST_JOBS:
+            del self._mean_seconds[next(iter(self._mean_seconds))]
+        self._mean_seconds[job_id] = seconds if mean is None else 0.9 * mean + 0.1 * seconds
 
-    def _learn(self, seconds: float) -> None:
-        mean = self._mean_seconds
-        self._mean_seconds = seconds if mean is None else 0.9 * mean + 0.1 * seconds
-
-    def _ahead(self) -> int:
-        if self._mean_seconds is None:
+    def _lookahead(self, job_id: str) -> int:
+        """How many tasks of the job may be here beyond those that fit."""
+        mean = self._mean_seconds.get(job_id)
+        if mean is None:
             return 0
-        return min(MOST_PREFETCHED, int(self._prefetch / max(self._mean_seconds, 1e-4) * self.slots))
+        return min(MOST_PREFETCHED, int(self._prefetch / max(mean, 1e-4) * self.slots))
+
+
+def _fits(shape: Shape, room: Capacity) -> bool:
+    return shape.vcpus <= room.vcpus + SHARE and shape.memory <= room.memory
+
+
+def _is_some(room: Capacity) -> bool:
+    return room.vcpus > SHARE and room.memory > 0

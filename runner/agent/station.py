@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import structlog
 
 from runner.agent.heartbeat import Heartbeat
 from runner.agent.jobs import Jobs
 from runner.agent.journal import Journal
 from runner.agent.removals import Removals
 from runner.agent.room import Room
-from runner.errors import StartError
+from runner.errors import EngineUnavailable
 from runner.model import Job
 from runner.ports import Clock, Engine, Host, Ledger, Logs, Manifests, Queue, Secrets
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Station:
+    """`ailing` tells of each engine why it does not answer, by name; an empty string or nothing: it does."""
+
     owner: str
     host: Host
     queue: Queue
@@ -32,14 +38,27 @@ class Station:
     removals: Removals
     room: Room
     now: Clock
-    only_engine: str | None = None
+    ailing: dict[str, str] = field(default_factory=dict)
     jitter: Callable[[], float] = random.random
 
     def engine_for(self, job: Job) -> Engine:
-        """By whether the job has an image, unless one engine is to run everything. Raises StartError."""
-        wanted = self.only_engine or ("docker" if job.image else "process")
+        """Raises EngineUnavailable."""
         try:
-            return self.engines[wanted]
+            return self.engines[job.engine]
         except KeyError:
-            message = f"this host has no {wanted} engine (it has: {', '.join(self.engines) or 'none'})"
-            raise StartError(message) from None
+            raise EngineUnavailable(self.obstacle(job)) from None
+
+    def obstacle(self, job: Job) -> str:
+        """Why this host cannot run the job's tasks at present; an empty string: it can."""
+        if job.engine not in self.engines:
+            return f"this host has no {job.engine} engine (it has: {', '.join(self.engines) or 'none'})"
+        return self.ailing.get(job.engine, "")
+
+    async def examine_engines(self) -> str:
+        """Ask each whether it answers. Returns why nothing at all can be run; an empty string: something can."""
+        for name, engine in self.engines.items():
+            trouble = await engine.check()
+            if trouble != self.ailing.get(name, ""):
+                log.warning("engine changed", engine=name, trouble=trouble)
+            self.ailing[name] = trouble
+        return next(iter(self.ailing.values()), "") if all(self.ailing.values()) else ""

@@ -16,14 +16,17 @@ log = structlog.get_logger()
 
 INTERVAL = 1.0
 REPORT_EVERY = 5.0
+EXAMINE_EVERY = 5.0
+UNSEEN = "not looked at yet"
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """When an agent stops, in seconds; None: never by itself.
 
-    `drain`: how long running tasks may go on once it was told to stop. `idle`: without a task, a message or published
-    demand. `unsupervised`: without a leading controller, after which it finishes what it has and takes no more.
+    `drain`: how long running tasks may go on once it was told to stop, or its host goes away. `idle`: without a task,
+    a message or published demand. `unsupervised`: without a leading controller; then it takes no more, finishes what
+    it has, however long that takes, and goes unless it is supervised again by then.
     """
 
     drain: float
@@ -32,19 +35,39 @@ class Terms:
 
 
 class Upkeep:
-    """`unfit` is why no work can be taken now; an empty string: it can."""
+    """`unfit` is what the host lacks for work; an empty string: nothing.
+
+    `leave` and `drain` are told the reason: an agent leaves by itself when its tasks are over, a host that goes away
+    does not wait for them.
+    """
 
     def __init__(
-        self, station: Station, report: HostReport, terms: Terms, leave: Callable[[str], None]
+        self,
+        station: Station,
+        report: HostReport,
+        terms: Terms,
+        *,
+        leave: Callable[[str], None],
+        drain: Callable[[str], None],
     ) -> None:
         self._station = station
         self._report = report
         self._terms = terms
         self._leave = leave
+        self._drain = drain
+        self._state = "running"
         self._reported = float("-inf")
         self._busy_at = asyncio.get_running_loop().time()
         self._led_at = self._busy_at
-        self.unfit = ""
+        self._examined = float("-inf")
+        self._engines_away = ""
+        self._alone = False
+        self.unfit = UNSEEN
+
+    @property
+    def open(self) -> bool:
+        """Whether work may be taken now."""
+        return not self.unfit and not self._alone
 
     def busy(self) -> None:
         self._busy_at = asyncio.get_running_loop().time()
@@ -55,17 +78,22 @@ class Upkeep:
                 await self._look()
             except RunnerError as error:
                 log.warning("upkeep failed", error=str(error))
-            self._station.room.changed.set()  # whoever waits for room also waits for the host to be fit again
             await asyncio.sleep(INTERVAL)
 
-    async def tell(self, state: str) -> None:
+    async def enter(self, state: str) -> None:
+        """Report a new state, and that state from now on."""
+        self._state = state
+        await self._tell()
+
+    async def _tell(self) -> None:
         """Report to the ledger; a failure is only logged, nothing here depends on it."""
         room, station = self._station.room, self._station
         report = replace(
             self._report,
-            state=state,
-            free_vcpus=round(room.free.vcpus, 6),
-            free_memory=room.free.memory,
+            state="unhealthy" if self.unfit and self._state == "running" else self._state,
+            engines=tuple(name for name in station.engines if not station.ailing.get(name)),
+            free_vcpus=max(0.0, round(room.free.vcpus, 6)),
+            free_memory=max(0, room.free.memory),
             tasks=len(station.heartbeat),
             seen_at=station.now(),
             note=self.unfit,
@@ -83,17 +111,23 @@ class Upkeep:
         await self._consider_leaving(now)
         if now - self._reported >= REPORT_EVERY:
             self._reported = now
-            await self.tell("unhealthy" if self.unfit else "running")
+            await self._tell()
 
     async def _examine_host(self) -> None:
-        unfit = await self._station.host.health()
+        now = asyncio.get_running_loop().time()
+        if now - self._examined >= EXAMINE_EVERY:
+            self._examined = now
+            self._engines_away = await self._station.examine_engines()
+        unfit = await self._station.host.health() or self._engines_away
         if unfit != self.unfit:
-            log.warning("fitness changed", unfit=unfit)
+            if unfit or self.unfit != UNSEEN:
+                log.warning("fitness changed", unfit=unfit)
             self.unfit = unfit
             self._reported = float("-inf")
+        self._station.room.changed.set()  # whoever waits for room also waits for the host to be fit again
         notice = await self._station.host.notice()
         if notice is not None:
-            self._leave(notice.reason)
+            self._drain(notice.reason)
 
     async def _consider_leaving(self, now: float) -> None:
         if self._terms.idle is None and self._terms.unsupervised is None:
@@ -101,7 +135,8 @@ class Upkeep:
         supervision = await self._station.ledger.supervision()
         if supervision.led:
             self._led_at = now
-        if self._terms.unsupervised is not None and now - self._led_at > self._terms.unsupervised:
+        self._alone = self._terms.unsupervised is not None and now - self._led_at > self._terms.unsupervised
+        if self._alone and not len(self._station.heartbeat):
             self._leave("no controller supervises")
         nothing_to_do = not supervision.led or supervision.demand == 0
         if self._terms.idle is not None and nothing_to_do and now - self._busy_at > self._terms.idle:

@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 LOOK_EVERY = 1.0
+LONGEST_PAUSE = 60.0
 
 
 async def watch(
     read: Callable[[], tuple[str, str] | None],
-    sweep: Callable[[], Awaitable[None]],
+    sweep: Callable[[], Awaitable[bool]],
     agent_alive: Callable[[], bool],
     *,
     incarnation: str,
@@ -22,18 +23,23 @@ async def watch(
 ) -> None:
     """Until the agent of `incarnation` ended well, was replaced by another, or was dead and its containers are gone.
 
-    `patience`: seconds of silence after which `sweep` kills every container of the host.
+    `patience`: seconds of silence after which `sweep` kills every container of the host. It says whether all are gone;
+    if not, because an engine does not answer, it is tried again and again.
     """
-    last, silent = None, 0.0
+    last, silent, pause = None, 0.0, LOOK_EVERY
     while True:
         seen = read()
         if seen is None or seen[0] != incarnation:
             return
-        silent = 0.0 if seen != last else silent + LOOK_EVERY
-        last = seen
+        if seen != last:
+            last, silent, pause = seen, 0.0, LOOK_EVERY
+        else:
+            silent += LOOK_EVERY
         if silent >= patience:
-            await sweep()
-            if not agent_alive():
+            if not await sweep():
+                silent, pause = patience - pause, min(LONGEST_PAUSE, 2 * pause)
+            elif agent_alive():
+                silent = 0.0
+            else:
                 return
-            silent = 0.0
         await asyncio.sleep(LOOK_EVERY)

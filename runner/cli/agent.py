@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -13,7 +14,11 @@ import structlog
 
 from runner.assembly import run_agent
 from runner.configuration import load_settings
-from runner.errors import RunnerError
+from runner.errors import BadInput, Place, RunnerError
+from runner.wording import shown
+
+# It becomes a directory's name, and part of names and labels of containers.
+HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @click.command(help="Take tasks from the queue and run them on this host, until told to stop.")
@@ -21,7 +26,9 @@ from runner.errors import RunnerError
     "--config", type=click.Path(path_type=Path), help="Settings file. Default: $RUNNER_CONFIG, ./runner.yaml."
 )
 @click.option(
-    "--host", default=None, help="Name of this host; one agent per name. Default: the machine's name."
+    "--host",
+    default=None,
+    help="Name of this host (letters, digits, '.', '_', '-'); one agent per name. Default: the machine's name.",
 )
 @click.option(
     "--local", is_flag=True, help="End when idle, or when no controller supervises (as `submit` starts it)."
@@ -31,10 +38,17 @@ def main(config: Path | None, host: str | None, local: bool) -> None:
     configure_log()
     try:
         settings = load_settings(config, os.environ, Path.cwd())
-        asyncio.run(run_agent(settings, host or socket.gethostname(), local=local))
+        asyncio.run(run_agent(settings, _checked(host or socket.gethostname()), local=local))
     except RunnerError as error:
         click.echo(f"runner-agent: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+def _checked(host: str) -> str:
+    if not HOST.fullmatch(host):
+        problem = f"not a host's name: {shown(host)}; letters, digits, '.', '_' and '-', the first a letter or digit"
+        raise BadInput(problem, Place(key="--host"))
+    return host
 
 
 def configure_log() -> None:

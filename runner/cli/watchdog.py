@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from runner.agent.pulse import read
@@ -22,7 +23,7 @@ def main(arguments: list[str]) -> None:
     asyncio.run(
         watch(
             lambda: read(pulse),
-            lambda: sweep(host),
+            lambda: sweep(host, os.environ),
             lambda: os.getppid() == int(agent),  # an orphan's parent is another
             incarnation=incarnation,
             patience=float(lease),
@@ -30,8 +31,8 @@ def main(arguments: list[str]) -> None:
     )
 
 
-async def sweep(host: str) -> None:
-    """Stop and remove every container of the host, with the agent's own settings."""
+async def sweep(host: str, environ: Mapping[str, str]) -> bool:
+    """Stop and remove every container of the host, with the agent's own settings. False if some may be left."""
     import structlog
 
     from runner.configuration import load_settings
@@ -40,10 +41,11 @@ async def sweep(host: str) -> None:
 
     log = structlog.get_logger()
     try:
-        engines = await open_engines(load_settings(None, os.environ, Path.cwd()), host, 0)
+        engines = open_engines(load_settings(None, environ, Path.cwd()), host, 0)
     except RunnerError as error:
         log.error("agent silent, and its containers cannot be reached", error=str(error))
-        return
+        return False
+    gone = True
     for engine in engines.values():
         try:
             log.warning(
@@ -51,8 +53,10 @@ async def sweep(host: str) -> None:
             )
         except RunnerError as error:
             log.error("agent silent, and its containers cannot be stopped", error=str(error))
+            gone = False
         finally:
             await engine.close()
+    return gone
 
 
 if __name__ == "__main__":

@@ -14,12 +14,16 @@ from tests.virtual_time import now
 
 @dataclass
 class Behaviour:
-    """What a fake container does. `survives_term`: goes on after SIGTERM, until killed."""
+    """What a fake container does. `survives_term`: goes on after SIGTERM, until killed.
+
+    `lingers`: for so many seconds after its end its output is still on its way, or its sidecars stop.
+    """
 
     seconds: float = 1.0
     exit_code: int = 0
     output: bytes = b""
     metadata: bytes = b""
+    lingers: float = 0.0
     survives_term: bool = False
     exit_on_term: int = 143
     out_of_memory: bool = False
@@ -64,7 +68,9 @@ class FakeContainer:
     async def wait(self) -> Exit:
         if self.behaviour.on_wait is not None:
             raise self.behaviour.on_wait
-        return await asyncio.shield(self.ended)
+        ended = await asyncio.shield(self.ended)
+        await asyncio.sleep(ended.finished_at + self.behaviour.lingers - now())
+        return ended
 
     async def stop(self, grace: float) -> None:
         if self.behaviour.survives_term:
@@ -82,7 +88,10 @@ class FakeContainer:
 
 
 class FakeEngine:
-    """Runs what `behave` says; remembers every container it was asked for, and the most that ran at once."""
+    """Runs what `behave` says; remembers every container it was asked for, and the most that ran at once.
+
+    `preparing`, `recovering`: how many seconds that takes.
+    """
 
     name = "process"
 
@@ -90,9 +99,13 @@ class FakeEngine:
         self._behave = behave
         self.running: dict[str, FakeContainer] = {}
         self.specs: list[ContainerSpec] = []
+        self.ends: list[asyncio.Future[Exit]] = []
         self.most_at_once = 0
+        self.preparing = 0.0
+        self.recovering = 0.0
 
-    async def prepare(self, job: Job, concurrency: int) -> None: ...
+    async def prepare(self, job: Job, concurrency: int) -> None:
+        await asyncio.sleep(self.preparing)
 
     async def start(self, spec: ContainerSpec, output: Output) -> FakeContainer:
         behaviour = self._behave(spec)
@@ -100,6 +113,7 @@ class FakeEngine:
             raise behaviour.error
         self.specs.append(spec)
         container = FakeContainer(self, spec, behaviour)
+        self.ends.append(container.ended)
         self.running[spec.name] = container
         alive = sum(1 for c in self.running.values() if not c.ended.done())
         self.most_at_once = max(self.most_at_once, alive)
@@ -109,13 +123,16 @@ class FakeEngine:
     async def recover(
         self, host: str, output: Callable[[Mapping[str, str]], Output | None]
     ) -> Sequence[FakeContainer]:
+        await asyncio.sleep(self.recovering)
         adopted = []
         for container in list(self.running.values()):
             if container.spec.host != host:
                 continue
-            if output(container.labels) is None:
+            place = output(container.labels)
+            if place is None:
                 await container.remove()
             else:
+                place.write(container.behaviour.output)
                 adopted.append(container)
         return adopted
 
@@ -175,7 +192,8 @@ class MemoryLogs:
         self.by_attempt: dict[str, MemoryLog] = {}
 
     def writer(self, attempt: Attempt) -> MemoryLog:
-        return self.by_attempt.setdefault(str(attempt), MemoryLog())
+        log = self.by_attempt[str(attempt)] = MemoryLog()
+        return log
 
     async def read(self, task: TaskId, number: int, start: int = 0):  # type: ignore[no-untyped-def]
         yield bytes(self.by_attempt[f"{task}#{number}"].data[start:])

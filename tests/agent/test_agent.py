@@ -6,51 +6,18 @@ Emulated: the engine, the host and the log store (`fakes`). Queue, ledger and ev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
-from runner.agent.loop import Agent
 from runner.agent.upkeep import Terms
 from runner.errors import EngineUnavailable, ImageError, StartError
 from runner.model import Array, Kind, Limits, Retry, Rule, Secret, Status, TaskId
-from runner.ports import ContainerSpec, Notice
+from runner.ports import Notice
 from runner.records import Ending
 from tests.agent.fakes import Behaviour
+from tests.agent.play import Play, by_try, started
 from tests.agent.world import LEASE, World, a_job
-from tests.virtual_time import now, run
-
-Behave = Callable[[ContainerSpec], Behaviour]
-
-
-class Play:
-    """Runs a scenario in a world of its own and ends its agents afterwards."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __call__(
-        self, scene: Callable[[World], Awaitable[None]], behave: Behave = lambda spec: Behaviour()
-    ) -> None:
-        async def main() -> None:
-            await scene(World(self._folder, behave))
-
-        run(main())
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Play:
-    return Play(tmp_path)
-
-
-def started(agent: Agent) -> asyncio.Task[None]:
-    return asyncio.create_task(agent.run())
-
-
-def by_try(*behaviours: Behaviour) -> Behave:
-    """The first behaviour on the first try, and so on; the last one for all others."""
-    return lambda spec: behaviours[min(int(spec.env["RUNNER_ATTEMPT"]), len(behaviours)) - 1]
+from tests.virtual_time import now
 
 
 def test_every_task_of_a_job_runs_once_and_its_message_is_gone(play: Play) -> None:

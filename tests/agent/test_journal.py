@@ -13,7 +13,7 @@ from runner.model import Attempt, Lease, TaskId
 
 def an_entry(index: int) -> tuple[Lease, Attempt]:
     task = TaskId("job", index)
-    return Lease(task, "default", f"m{index}", f"t{index}", 1, 0.0, 0.0), Attempt(task, 3, 2, "h#1", 99, 1, 0)
+    return Lease(task, "default", f"m{index}", f"t{index}", 1, 0.0), Attempt(task, 3, 2, "h#1", 99, 1, 0)
 
 
 @pytest.fixture

@@ -20,8 +20,16 @@ SMALL = Shape(1.0, GIB)
 numbers = itertools.count()
 
 
-def a_task() -> TaskId:
-    return TaskId("j", next(numbers))
+def a_task(job_id: str = "j") -> TaskId:
+    return TaskId(job_id, next(numbers))
+
+
+async def learned(room: Room, job_id: str, shape: Shape, seconds: float) -> None:
+    """The room has seen what a task of the job takes."""
+    task = a_task(job_id)
+    assert room.keep(task, shape)
+    async with room.hold(task, shape):
+        await asyncio.sleep(seconds)
 
 
 async def stay(room: Room, shape: Shape, seconds: float, finished: list[Shape] | None = None) -> None:
@@ -114,10 +122,71 @@ def test_long_tasks_are_never_hoarded() -> None:
 def test_short_tasks_are_taken_ahead_within_bounds() -> None:
     async def main() -> int:
         room = Room(Capacity(2, 8 * GIB), prefetch=0.25)
-        await stay(room, SMALL, 0.001)
+        await learned(room, "short", SMALL, 0.001)
         return room.wanted()
 
     assert run(main()) == 2 + MOST_PREFETCHED
+
+
+def test_what_short_tasks_of_one_job_take_says_nothing_of_anothers() -> None:
+    async def main() -> tuple[int, list[bool]]:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0.25)
+        await learned(room, "short", SMALL, 0.001)
+        kept = [room.keep(a_task("other"), SMALL) for _ in range(4)]
+        return room.wanted(), kept
+
+    assert run(main()) == (0, [True, True, False, False])
+
+
+def test_one_that_does_not_fit_beside_the_others_is_kept_in_line_and_those_after_it_are_given_back() -> None:
+    async def main() -> tuple[list[bool], int]:
+        room = Room(Capacity(3, 8 * GIB), prefetch=0.25)
+        large = Shape(2.0, GIB)
+        kept = [room.keep(a_task(), shape) for shape in (large, large, SMALL)]
+        return kept, room.wanted()
+
+    assert run(main()) == ([True, True, False], 0)
+
+
+def test_a_task_in_line_that_is_given_up_lets_others_be_asked_for() -> None:
+    async def main() -> list[int]:
+        room = Room(Capacity(3, 8 * GIB), prefetch=0)
+        first, second = a_task(), a_task()
+        for task in (first, second):
+            room.keep(task, Shape(2.0, GIB))
+        async with room.hold(first, Shape(2.0, GIB)):
+            before = room.wanted()
+            room.forget(second)
+            return [before, room.wanted()]
+
+    assert run(main()) == [0, 1]
+
+
+def test_nobody_is_asked_for_while_more_than_the_room_is_taken() -> None:
+    async def main() -> list[int]:
+        room = Room(Capacity(1, 8 * GIB), prefetch=0)
+        large = Shape(2.0, GIB)
+        room.take(a_task(), large)
+        seen = [room.wanted()]
+        room.leave(large)
+        return [*seen, room.wanted()]
+
+    assert run(main()) == [0, 1]
+
+
+def test_a_waiter_that_gives_up_in_the_moment_room_is_made_is_passed_over() -> None:
+    async def main() -> float:
+        room = Room(Capacity(1, 8 * GIB), prefetch=0)
+        room.take(a_task(), SMALL)
+        second, third = (asyncio.create_task(stay(room, SMALL, 1)) for _ in range(2))
+        await asyncio.sleep(1)
+        second.cancel()
+        room.leave(SMALL)
+        await asyncio.gather(second, third, return_exceptions=True)
+        assert second.cancelled()
+        return room.free.vcpus
+
+    assert run(main()) == 1
 
 
 def test_a_forgotten_task_makes_place_for_another() -> None:

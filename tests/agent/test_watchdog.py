@@ -10,7 +10,10 @@ from tests.virtual_time import run
 
 
 def look(
-    read: Callable[[float], tuple[str, str] | None], *, dead_at: float = float("inf")
+    read: Callable[[float], tuple[str, str] | None],
+    *,
+    dead_at: float = float("inf"),
+    engine_back_at: float = 0.0,
 ) -> tuple[list[float], float]:
     """When it swept and when it ended, over at most an hour, if the pulse at each time is what `read` says."""
     swept: list[float] = []
@@ -18,8 +21,9 @@ def look(
     async def main() -> float:
         loop = asyncio.get_running_loop()
 
-        async def sweep() -> None:
+        async def sweep() -> bool:
             swept.append(loop.time())
+            return loop.time() >= engine_back_at
 
         try:
             async with asyncio.timeout(3600):
@@ -52,6 +56,32 @@ def test_an_agent_that_died_has_its_containers_stopped_after_the_lease() -> None
 def test_a_frozen_agent_is_watched_further_after_its_containers_were_stopped() -> None:
     swept, _ = look(lambda time: ("a", "1") if time < 100 else ("a", str(time)) if time < 200 else ("a", "2"))
     assert len(swept) > 3
+
+
+def test_a_sweep_that_failed_is_tried_again_though_the_agent_is_dead() -> None:
+    swept, ended = look(lambda time: ("a", str(min(time, 100))), dead_at=100, engine_back_at=140)
+    assert len(swept) > 2
+    assert swept[-1] == ended
+    assert 140 <= ended <= 160
+
+
+def test_sweeps_that_fail_for_long_are_not_tried_all_the_time() -> None:
+    swept, ended = look(lambda time: ("a", "1"), dead_at=0, engine_back_at=10_000)
+    assert ended == 3600
+    assert 50 < len(swept) < 100
+
+
+def test_a_failed_sweep_is_not_tried_again_once_another_agent_is_there() -> None:
+    swept, ended = look(
+        lambda time: ("a", "1") if time < 40 else ("b", "1"), dead_at=0, engine_back_at=10_000
+    )
+    assert ended == 40
+    assert 30 <= min(swept) <= max(swept) < 40
+
+
+def test_an_agent_that_thawed_before_a_sweep_succeeded_is_left_alone() -> None:
+    swept, _ = look(lambda time: ("a", "1" if time < 40 else str(time)), engine_back_at=10_000)
+    assert 30 <= min(swept) <= max(swept) <= 40
 
 
 def test_an_agent_that_ended_well_needs_no_watchdog() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from runner.agent.removals import Removals
 from runner.agent.room import Room
 from runner.agent.station import Station
 from runner.agent.upkeep import Terms
+from runner.errors import StorageError
 from runner.model import Array, Job, TaskId
 from runner.ports import ContainerSpec
 from runner.records import HostReport, JobRecord, TaskRecord
@@ -62,6 +64,7 @@ class World:
         self.secrets = FakeSecrets()
         self.hosts: dict[str, FakeHost] = {}
         self.stations: dict[str, Station] = {}
+        self.pulses: Counter[str] = Counter()
         self._lives = 0
         self._life: dict[str, Life] = {}
 
@@ -89,7 +92,9 @@ class World:
             manifests=self.manifests,
             secrets=self.secrets,
             jobs=Jobs(ledger),
-            heartbeat=Heartbeat(queue, ledger, lease=LEASE, beat=BEAT, pulse=lambda: None),
+            heartbeat=Heartbeat(
+                queue, ledger, lease=LEASE, beat=BEAT, pulse=lambda: self.pulses.update([host])
+            ),
             journal=Journal(self.folder / host / "journal"),
             removals=Removals(8),
             room=room,
@@ -105,6 +110,10 @@ class World:
     def kill(self, host: str) -> None:
         """As kill -9 does: nothing of the agent's goes on, its containers do."""
         self._life[host].over = True
+
+    def refuse(self, host: str, *verbs: str) -> None:
+        """From now on these calls of the agent's fail, and no others do."""
+        self._life[host].refused = frozenset(verbs)
 
     async def record(self, job_id: str = "job1") -> JobRecord:
         record = await self.records.job(job_id)
@@ -126,6 +135,7 @@ class World:
 @dataclass
 class Life:
     over: bool = False
+    refused: frozenset[str] = field(default_factory=frozenset)
 
 
 class Mortal:
@@ -144,6 +154,9 @@ class Mortal:
         async def call(*args: Any, **kwargs: Any) -> Any:
             if self._life.over:
                 raise asyncio.CancelledError
+            if name in self._life.refused:
+                message = f"no {name} at present"
+                raise StorageError(message)
             return self._mortal(await attribute(*args, **kwargs))
 
         return call

@@ -14,6 +14,9 @@ from tests.contracts.rigs import EPOCH
 # How long a received message is hidden, in seconds.
 HIDE = 30.0
 
+# How long a message that is there may take to be received, in seconds.
+ARRIVAL = 5.0
+
 # Two hosts, and the second life of one of them.
 ANNA = "anna#1"
 ANNA_AGAIN = "anna#2"
@@ -32,7 +35,7 @@ async def registered(records: Records, size: int = 3, **changes: object) -> Job:
 
 
 def a_lease(job: Job, index: int = 0, message: str = "message-1") -> Lease:
-    return Lease(TaskId(job.id, index), "default", message, "token", 1, 0.0, 30.0)
+    return Lease(TaskId(job.id, index), "default", message, "token", 1, 30.0)
 
 
 async def ask(
@@ -100,8 +103,8 @@ async def cancel(records: Records, job: Job, reason: str = "no longer wanted") -
 
 
 async def send_all(records: Records, job: Job, limit: int = 1_000_000) -> tuple[int, ...]:
-    """Say that everything unsent was sent; returns what that was."""
-    window = await records.unsent(job.id, limit)
+    """Say that everything unsent, or `limit` tasks of it, was sent; returns what that was."""
+    window = await records.unsent(job.id, (await read(records, job.id)).queued + limit)
     await records.sent(job.id, window)
     return window.indices
 
@@ -131,5 +134,16 @@ async def take(queue: Queue, limit: int = 10, wait: float = 0.0, hide: float = H
 
 
 async def take_one(queue: Queue, hide: float = HIDE) -> Lease:
-    (lease,) = await take(queue, 1, hide=hide)
+    """A message that is there."""
+    (lease,) = await take(queue, 1, wait=ARRIVAL, hide=hide)
     return lease
+
+
+async def take_all(queue: Queue, count: int) -> Sequence[Lease]:
+    """`count` messages that are there. One receive may give fewer."""
+    taken: list[Lease] = []
+    while len(taken) < count:
+        leases = await take(queue, count - len(taken), wait=ARRIVAL)
+        assert leases, f"{len(taken)} of {count} messages came"
+        taken += leases
+    return taken

@@ -26,11 +26,13 @@ class Rig(Protocol):
     """`emulated` says what stands in for the real thing.
 
     `refuses_stale_tokens`: acting on a lease that another receive has replaced does nothing. The port does not
-    promise it, and SQS does not keep it.
+    promise it, and SQS does not keep it. `exact`: a receive gives all it may and does so at once, deliveries and the
+    backlog are counted exactly. The port does not promise that either.
     """
 
     emulated: str
     refuses_stale_tokens: bool
+    exact: bool
 
     def now(self) -> float: ...
 
@@ -69,6 +71,7 @@ class Clock:
 
 class SqliteRig:
     refuses_stale_tokens = True
+    exact = True
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

@@ -13,6 +13,14 @@ async def test_what_was_never_sent_is_unsent(records: Records) -> None:
     assert (await records.unsent(job.id, 3)).indices == (0, 1, 2)
 
 
+async def test_no_more_is_unsent_than_may_be_queued(ledger: Ledger, records: Records) -> None:
+    job = await registered(records, 9)
+    await send_all(records, job, 4)
+    await succeed(ledger, await begin(ledger, job, 0))
+    assert (await records.unsent(job.id, 3)).indices == ()
+    assert (await records.unsent(job.id, 5)).indices == (4, 5)
+
+
 async def test_asking_what_is_unsent_changes_nothing(records: Records) -> None:
     job = await registered(records, 5)
     assert await records.unsent(job.id, 3) == await records.unsent(job.id, 3)
@@ -27,7 +35,7 @@ async def test_the_cursor_is_a_position(records: Records) -> None:
     job = await registered(records, array=Array((range(10, 12), range(50, 60)), total=100))
     await send_all(records, job, 3)
     assert (await read(records)).sent == 3
-    assert (await records.unsent(job.id, 2)).indices == (51, 52)
+    assert (await records.unsent(job.id, 5)).indices == (51, 52)
 
 
 async def test_saying_twice_that_a_window_was_sent_is_harmless(records: Records) -> None:

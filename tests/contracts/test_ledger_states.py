@@ -102,6 +102,8 @@ class LedgerMachine(RigMachine):
         verdict = Verdict(status, charge, delay=delay if status is Status.RUNNABLE else 0.0)
         stands = self.do(self.ledger.finish(attempt, outcome, verdict))
         index = attempt.task.index
+        if stands and status is Status.CANCELLED and self.job_record().ending is None:
+            self.sent.discard(index)  # it runs again: whatever cancelled it was lifted
         assert stands == (self.current.get(index) == attempt)
         assert self.do(self.ledger.finish(attempt, outcome, verdict)) == stands
         if stands:
@@ -118,7 +120,8 @@ class LedgerMachine(RigMachine):
     def reopen(self) -> None:
         before = self.job_record()
         count = self.do(self.records.reopen(self.job.id, self.rig.now()))
-        assert count == before.counts.failed + before.counts.cancelled
+        running = before.counts.running if before.ending is not None else 0
+        assert count == before.counts.failed + before.counts.cancelled + running
         assert self.job_record().round == before.round + (count > 0)
         if count:
             succeeded = {index for index in range(SIZE) if self.status(index) is Status.SUCCEEDED}
@@ -127,7 +130,7 @@ class LedgerMachine(RigMachine):
 
     @rule(limit=st.integers(1, SIZE))
     def send(self, limit: int) -> None:
-        window = self.do(self.records.unsent(self.job.id, limit))
+        window = self.do(self.records.unsent(self.job.id, self.job_record().queued + limit))
         assert len(window.indices) == len(set(window.indices)) <= limit
         assert not (self.sent - self.early) & set(window.indices)
         self.do(self.records.sent(self.job.id, window))

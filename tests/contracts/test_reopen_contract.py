@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.ports import Records
-from runner.model import Charge, Kind, Status, TaskId
+from runner.model import Attempt, Charge, Kind, Status, TaskId
 from runner.ports import Ledger
 from runner.records import Counts, RefusalKind
 from tests.contracts.acts import (
@@ -17,10 +17,12 @@ from tests.contracts.acts import (
     cancel,
     fail,
     give_back,
+    give_up,
     read,
     refused,
     registered,
     send_all,
+    stored,
     succeed,
 )
 from tests.contracts.rigs import EPOCH
@@ -198,8 +200,8 @@ async def test_a_crash_while_sending_again_repeats_one_window_only(ledger: Ledge
     await cancel(records, a_job())
     await records.reopen("job-1", EPOCH + 50)
     await send_all(records, a_job(), 3)
-    repeated = await records.unsent("job-1", 2)
-    assert (await records.unsent("job-1", 2)).indices == repeated.indices == (4, 5)
+    repeated = await records.unsent("job-1", 5)
+    assert (await records.unsent("job-1", 5)).indices == repeated.indices == (4, 5)
 
 
 async def test_what_is_to_be_sent_again_is_not_queued(ledger: Ledger, records: Records) -> None:
@@ -285,6 +287,63 @@ async def test_reopening_a_running_job_leaves_what_runs(ledger: Ledger, records:
     await records.reopen(job.id, EPOCH + 50)
     assert await succeed(ledger, running)
     assert (await read(records)).counts == Counts(runnable=2, succeeded=1)
+
+
+async def test_a_cancelled_job_of_which_all_that_is_left_runs_is_reopened_as_well(
+    ledger: Ledger, records: Records
+) -> None:
+    job = await registered(records, 2)
+    await succeed(ledger, await begin(ledger, job, 0))
+    running = await begin(ledger, job, 1)
+    await cancel(records, job)
+    assert await records.reopen(job.id, EPOCH + 50) == 1
+    await give_up(ledger, running)
+    assert (await read(records)).counts == Counts(runnable=1, succeeded=1)
+    assert await succeed(ledger, await begin(ledger, job, 1))
+    assert (await read(records)).status is Status.SUCCEEDED
+
+
+async def lifted_too_late(ledger: Ledger, records: Records) -> Attempt:
+    """A job of three was cancelled and opened again; what ran meanwhile is only now stopped by the cancel."""
+    job = await registered(records, 3)
+    await send_all(records, job)
+    await give_back(ledger, await begin(ledger, job, 0))
+    running = await begin(ledger, job, 0)
+    await cancel(records, job)
+    await records.reopen(job.id, EPOCH + 50)
+    await send_all(records, job)
+    assert await give_up(ledger, running)
+    return running
+
+
+async def test_a_task_stopped_by_a_cancel_that_was_lifted_meanwhile_runs_again(
+    ledger: Ledger, records: Records
+) -> None:
+    await lifted_too_late(ledger, records)
+    assert (await stored(records)).status is Status.RUNNABLE
+    assert (await read(records)).counts == Counts(runnable=3)
+    assert await send_all(records, a_job()) == (0,)
+    again = await begin(ledger, a_job())
+    assert (again.number, again.tries, again.user_failures) == (3, 1, 0)
+    assert await succeed(ledger, again)
+
+
+async def test_such_a_task_is_neither_queued_nor_outstanding_until_it_is_sent_again(
+    ledger: Ledger, records: Records
+) -> None:
+    await lifted_too_late(ledger, records)
+    assert (await read(records)).queued == 2
+    assert list(await records.outstanding("job-1", 100)) == [1, 2]
+
+
+async def test_the_attempt_that_such_a_cancel_stopped_is_history_and_its_finish_idempotent(
+    ledger: Ledger, records: Records
+) -> None:
+    running = await lifted_too_late(ledger, records)
+    assert await give_up(ledger, running)
+    assert (await read(records)).queued == 2
+    attempts = await records.attempts(TaskId("job-1", 0))
+    assert [(each.number, each.round) for each in attempts] == [(1, 1), (2, 1)]
 
 
 async def test_an_old_message_of_a_cancelled_round_is_still_refused_when_the_task_is_done(

@@ -16,6 +16,7 @@ from tests.contracts.acts import (
     ask,
     begin,
     cancel,
+    give_back,
     refused,
     registered,
     stored,
@@ -52,6 +53,19 @@ async def test_an_earlier_incarnation_of_the_host_is_taken_over_from_at_once(
     await begin(ledger, job, owner=ANNA)
     taken = await begin(ledger, job, owner=ANNA_AGAIN)
     assert (taken.number, taken.tries, taken.owner) == (2, 2, ANNA_AGAIN)
+
+
+async def test_the_record_of_a_lost_attempt_tells_the_memory_it_had_been_given(
+    ledger: Ledger, records: Records
+) -> None:
+    job = await registered(records)
+    await give_back(ledger, await begin(ledger, job, owner=ANNA), memory=2 * 1024**3)
+    await begin(ledger, job, owner=ANNA)
+    await begin(ledger, job, owner=ANNA_AGAIN)
+    assert [ended.outcome.memory for ended in await records.attempts(TaskId(job.id, 0))] == [
+        None,
+        2 * 1024**3,
+    ]
 
 
 async def test_a_host_whose_name_begins_like_the_owners_takes_nothing_over(

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from runner.ports import Queue
-from tests.contracts.acts import HIDE, take, take_one, task, tasks
+from tests.contracts.acts import ARRIVAL, HIDE, take, take_all, take_one, task, tasks
 from tests.contracts.rigs import Rig
 
 
@@ -47,27 +47,27 @@ async def test_a_released_message_ends_a_wait(queue: Queue) -> None:
 
 async def test_a_cancelled_receive_leaves_the_message_to_others(rig: Rig, queue: Queue) -> None:
     await queue.send("default", [task()])
-    receiving = asyncio.create_task(take(queue))
+    receiving = asyncio.create_task(take(queue, wait=ARRIVAL))
     await asyncio.sleep(0)
     receiving.cancel()
     await asyncio.gather(receiving, return_exceptions=True)
     await rig.advance(HIDE + 1)
     assert receiving.cancelled()
-    assert await take(queue)
+    assert await take_one(queue)
 
 
 async def test_a_queue_of_higher_priority_is_served_first(rig: Rig) -> None:
     queue = rig.queue({"low": 0, "high": 5, "middle": 3})
     for name in ("low", "middle", "high"):
         await queue.send(name, [task()])
-    assert [lease.queue for lease in await take(queue)] == ["high", "middle", "low"]
+    assert [lease.queue for lease in await take_all(queue, 3)] == ["high", "middle", "low"]
 
 
 async def test_what_the_high_queue_leaves_room_for_comes_from_the_low(rig: Rig) -> None:
     queue = rig.queue({"low": 0, "high": 1})
     await queue.send("low", tasks(5))
     await queue.send("high", tasks(2))
-    assert [lease.queue for lease in await take(queue, 4)] == ["high", "high", "low", "low"]
+    assert [lease.queue for lease in await take_all(queue, 4)] == ["high", "high", "low", "low"]
 
 
 async def test_a_busy_high_queue_does_not_starve_the_low(rig: Rig) -> None:
@@ -103,7 +103,17 @@ async def test_the_backlog_of_an_empty_queue_is_nothing(queue: Queue) -> None:
     assert (await queue.backlog())["default"].total == 0
 
 
-async def test_the_backlog_counts_by_where_messages_are(queue: Queue) -> None:
+async def test_the_backlog_names_every_queue(rig: Rig) -> None:
+    assert set(await rig.queue({"low": 0, "high": 1}).backlog()) == {"low", "high"}
+
+
+def skip_if_approximate(rig: Rig) -> None:
+    if not rig.exact:
+        pytest.skip("this queue's counts are approximate and late, as the port allows")
+
+
+async def test_the_backlog_counts_by_where_messages_are(rig: Rig, queue: Queue) -> None:
+    skip_if_approximate(rig)
     await queue.send("default", tasks(7))
     await queue.send("default", tasks(2), delay=60.0)
     await take(queue, 3)
@@ -117,6 +127,7 @@ async def test_the_backlog_says_when_it_was_read(rig: Rig, queue: Queue) -> None
 
 
 async def test_the_backlog_is_kept_by_queue(rig: Rig) -> None:
+    skip_if_approximate(rig)
     queue = rig.queue({"low": 0, "high": 1})
     await queue.send("low", tasks(3))
     await queue.send("high", tasks(1))
@@ -124,6 +135,7 @@ async def test_the_backlog_is_kept_by_queue(rig: Rig) -> None:
 
 
 async def test_an_expired_lease_counts_as_visible_again(rig: Rig, queue: Queue) -> None:
+    skip_if_approximate(rig)
     await queue.send("default", [task()])
     await take_one(queue)
     await rig.advance(HIDE + 1)

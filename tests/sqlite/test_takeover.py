@@ -26,7 +26,7 @@ class Bench:
         self.records = SqliteRecords(database, time.time)
 
     async def begin(self, owner: str, message: str = "message-1") -> Attempt | Refusal:
-        lease = Lease(TaskId(JOB.id, 0), "default", message, "token", 1, 0.0, LEASE)
+        lease = Lease(TaskId(JOB.id, 0), "default", message, "token", 1, LEASE)
         return await self.ledger.begin(lease, JOB, owner)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from runner.adapters.sqlite import schema, trouble
@@ -16,11 +18,26 @@ OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 READER_PATIENCE = 5.0
 PEEK_PATIENCE = 0.1
 
+# Between two tries for a lock for which SQLite does not wait itself, in seconds.
+PAUSE = 0.01
+
 
 def open_memory() -> sqlite3.Connection:
     connection = _connect(":memory:", 0.0)
     schema.ensure(connection, ":memory:")
     return connection
+
+
+def open_file(path: Path, patience: float) -> tuple[sqlite3.Connection, ...]:
+    """Three connections: for writes, for reads, for quick looks. All of them, or StorageError and none."""
+    with ExitStack() as opened:
+        writer = open_writer(path, patience)
+        opened.callback(writer.close)
+        reader = open_reader(path, READER_PATIENCE)
+        opened.callback(reader.close)
+        peeker = open_reader(path, PEEK_PATIENCE)
+        opened.pop_all()
+    return writer, reader, peeker
 
 
 def open_writer(path: Path, patience: float) -> sqlite3.Connection:
@@ -33,7 +50,7 @@ def open_writer(path: Path, patience: float) -> sqlite3.Connection:
         _create(path)
         connection = _connect(str(path), patience)
         try:
-            _use_log(connection, path)
+            _use_log(connection, path, patience)
             schema.ensure(connection, str(path))
             connection.execute("PRAGMA busy_timeout = 0")
         except BaseException:
@@ -48,8 +65,10 @@ def open_writer(path: Path, patience: float) -> sqlite3.Connection:
 
 
 def open_reader(path: Path, patience: float) -> sqlite3.Connection:
-    connection = _connect(str(path), patience)
-    connection.execute("PRAGMA query_only = ON")
+    """Raises StorageError."""
+    with trouble.explained(str(path)):
+        connection = _connect(str(path), patience)
+        connection.execute("PRAGMA query_only = ON")
     return connection
 
 
@@ -57,10 +76,14 @@ def _connect(database: str, patience: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         database, timeout=patience, isolation_level=None, check_same_thread=False, cached_statements=256
     )
-    connection.execute("PRAGMA synchronous = FULL")
-    # Overwriting deleted messages with zeros costs writes and hides nothing: they are only pointers.
-    connection.execute("PRAGMA secure_delete = OFF")
-    connection.execute("PRAGMA temp_store = MEMORY")
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        # Overwriting deleted messages with zeros costs writes and hides nothing: they are only pointers.
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
@@ -81,8 +104,8 @@ def _check_writable(path: Path) -> None:
         raise StorageError(message)
 
 
-def _use_log(connection: sqlite3.Connection, path: Path) -> None:
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+def _use_log(connection: sqlite3.Connection, path: Path, patience: float) -> None:
+    mode = _journal_mode(connection, patience)
     if mode != "wal":
         message = (
             f"database {path} cannot be shared between processes where it is (journal mode {mode}); "
@@ -90,6 +113,18 @@ def _use_log(connection: sqlite3.Connection, path: Path) -> None:
         )
         raise StorageError(message)
     connection.execute("PRAGMA journal_size_limit = 67108864")
+
+
+def _journal_mode(connection: sqlite3.Connection, patience: float) -> str:
+    """Ask for a write-ahead log, and again while another makes the file: for that lock SQLite does not wait."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.Error as error:
+            if not trouble.is_busy(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(PAUSE)
 
 
 def _check_library() -> None:

@@ -52,11 +52,13 @@ class Plan(NamedTuple):
     gap_filled: bool = False
 
 
-def unsent(connection: sqlite3.Connection, *, job_id: str, limit: int) -> Plan:
+def unsent(connection: sqlite3.Connection, *, job_id: str, most: int) -> Plan:
     cursor = _cursor(connection, job_id)
-    if cursor is None:
+    record = jobs.record(connection, job_id=job_id)
+    if cursor is None or record is None:
         return Plan(Window((), 0))
-    if cursor.waiting or cursor.ended:
+    limit = most - record.queued
+    if cursor.waiting or cursor.ended or limit <= 0:
         return Plan(Window((), cursor.sent, cursor.round))
     reopened = _with_status(connection, cursor.number, "REOPENED", -1, limit)
     gaps = list(islice(_never_begun(connection, cursor, cursor.gap, cursor.gap_end), limit - len(reopened)))

@@ -53,9 +53,7 @@ class Database:
     @classmethod
     async def open(cls, path: Path, *, patience: float = PATIENCE) -> Self:
         """The file at `path`, created if there is none. `patience`: seconds to wait for others' locks."""
-        writer = await asyncio.to_thread(connection.open_writer, path, patience)
-        reader = await asyncio.to_thread(connection.open_reader, path, connection.READER_PATIENCE)
-        peeker = await asyncio.to_thread(connection.open_reader, path, connection.PEEK_PATIENCE)
+        writer, reader, peeker = await asyncio.to_thread(connection.open_file, path, patience)
         return cls(str(path), writer, reader=reader, peeker=peeker, patience=patience)
 
     async def write(self, work: Work[T], *, haste: Haste = Haste.SOON) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from runner.adapters.sqlite import rounds
 from runner.adapters.sqlite.settling import Settled, settle
 from runner.codec import encode_outcome
 from runner.model import Attempt, Charge, Outcome, Status
@@ -22,6 +23,8 @@ def finish(
     else:
         settled = _unsuccessful(connection, job, outcome, verdict, now)
     if settle(connection, job, attempt.task.index, attempt.number, settled):
+        if settled.status == "REOPENED":
+            rounds.reopen_one(connection, job, attempt.task.index)
         return True
     return _recorded(connection, job, attempt) == encode_outcome(outcome)
 
@@ -29,17 +32,19 @@ def finish(
 def _unsuccessful(
     connection: sqlite3.Connection, job: int, outcome: Outcome, verdict: Verdict, now: float
 ) -> Settled:
-    status, reason, again = verdict.status, verdict.reason or outcome.reason, False
-    if status is Status.RUNNABLE:
+    status, reason, again = verdict.status.value, verdict.reason or outcome.reason, False
+    if verdict.status in (Status.RUNNABLE, Status.CANCELLED):
         ending = connection.execute(
             "SELECT ending_reason FROM progress WHERE job = ? AND ended_at IS NOT NULL", (job,)
         ).fetchone()
-        if ending is None:
+        if ending is None and verdict.status is Status.CANCELLED:
+            status = "REOPENED"  # a new round lifted what cancelled it, before this attempt could stop
+        elif ending is None:
             again, reason = True, ""
-        else:  # nobody will begin it again
-            status, reason = Status.CANCELLED, ending[0]
+        elif verdict.status is Status.RUNNABLE:  # nobody will begin it again
+            status, reason = "CANCELLED", ending[0]
     return Settled(
-        status.value,
+        status,
         outcome,
         now,
         reason=reason,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from runner.adapters.sqlite.text import storable
 from runner.codec import DecodeError, decode_pointer, encode_pointer
 from runner.model import Lease, TaskId
 from runner.records import Backlog
@@ -70,7 +71,7 @@ def _take_from(
         WHERE id IN (
             SELECT id FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, id LIMIT ?
         )
-        RETURNING id, receives, body
+        RETURNING id, receives, CAST(body AS BLOB)
         """,
         (taking.hidden_until, taking.token, queue, taking.now, limit),
     ).fetchall()
@@ -83,13 +84,18 @@ def _take_from(
     return taken, len(rows) - len(taken)
 
 
+def quarantine(connection: sqlite3.Connection, *, lease: Lease, reason: str, at: float) -> None:
+    if _held(connection, lease):
+        _quarantine(connection, int(lease.message_id), reason, at)
+
+
 def _quarantine(connection: sqlite3.Connection, identity: int, reason: str, at: float) -> None:
     connection.execute(
         """
         INSERT INTO dead_letters (id, queue, body, receives, reason, at)
         SELECT id, queue, body, receives, ?, ? FROM messages WHERE id = ?
         """,
-        (reason, at, identity),
+        (storable(reason), at, identity),
     )
     connection.execute("DELETE FROM messages WHERE id = ?", (identity,))
 

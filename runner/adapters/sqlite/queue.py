@@ -69,6 +69,10 @@ class SqliteQueue:
         await self._database.write(partial(messages.release, lease=lease, visible_at=self._now() + delay))
         self._database.arrivals.notify()
 
+    async def quarantine(self, lease: Lease, reason: str) -> None:
+        work = partial(messages.quarantine, lease=lease, reason=reason, at=self._now())
+        await self._database.write(work)
+
     async def backlog(self) -> Mapping[str, Backlog]:
         work = partial(messages.backlog, queues=tuple(self._priorities), now=self._now())
         return await self._database.read(work)
@@ -84,7 +88,7 @@ class SqliteQueue:
 
     async def _take(self, order: Sequence[str], limit: int, hide: float) -> Sequence[Lease]:
         """What can be had now. If cancelled meanwhile, it is put back, not left hidden."""
-        received = asyncio.get_running_loop().time()
+        asked_at = asyncio.get_running_loop().time()
         taking = messages.Taking(order, limit, secrets.token_hex(8), self._now(), self._now() + hide)
         try:
             taken = await self._database.write(partial(messages.take, taking=taking))
@@ -100,8 +104,7 @@ class SqliteQueue:
                 message_id=str(each.id),
                 token=taking.token,
                 receives=each.receives,
-                received=received,
-                hidden_until=received + hide,
+                hidden_until=asked_at + hide,
             )
             for each in taken
         ]

@@ -46,8 +46,8 @@ class SqliteRecords:
     async def reopen(self, job_id: str, at: float) -> int:
         return await self._database.write(partial(rounds.reopen, job_id=job_id, at=at), haste=Haste.LONG)
 
-    async def unsent(self, job_id: str, limit: int) -> Window:
-        plan = await self._database.read(partial(cursor.unsent, job_id=job_id, limit=limit))
+    async def unsent(self, job_id: str, most: int) -> Window:
+        plan = await self._database.read(partial(cursor.unsent, job_id=job_id, most=most))
         if plan.gap_filled:
             work = partial(cursor.close_gap, job_id=job_id, round_=plan.window.round)
             await self._database.write(work)

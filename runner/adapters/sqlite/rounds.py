@@ -11,6 +11,17 @@ from runner.adapters.sqlite.text import storable
 from runner.model import Array
 from runner.records import Ending
 
+# Opening a task again, whichever is meant: its last attempt becomes history, its row begins anew.
+_TO_HISTORY = """
+    INSERT INTO attempts (job, idx, number, round, owner, begun_at, outcome)
+    SELECT job, idx, attempt, round, owner, begun_at, outcome FROM tasks
+"""
+_ENDED = "AND outcome IS NOT NULL"
+_ANEW = """
+    SET status = 'REOPENED', round = (SELECT round FROM progress WHERE job = ?1), tries = 0,
+        user_failures = 0, infra_failures = 0, not_before = NULL, outcome = NULL, reason = NULL, metadata = NULL
+"""
+
 
 def number_of(connection: sqlite3.Connection, job_id: str) -> int | None:
     """The job's number in the other tables."""
@@ -76,8 +87,8 @@ def reopen(connection: sqlite3.Connection, *, job_id: str, at: float) -> int:
     ).fetchone()
     before = _Before(*row)
     rows = before.failed + before.cancelled
-    never_begun = _never_begun(connection, before)
-    if rows + never_begun == 0:
+    others = _without_success(before)
+    if rows + others == 0:
         return 0
     connection.execute(
         """
@@ -90,37 +101,29 @@ def reopen(connection: sqlite3.Connection, *, job_id: str, at: float) -> int:
     _reopen_rows(connection, before.number)
     if before.ended_at is not None:
         _open_gap(connection, before, job.array)
-    return rows + never_begun
+    return rows + others
 
 
-def _never_begun(connection: sqlite3.Connection, before: _Before) -> int:
-    """Tasks without a row that count as cancelled, because their job ended as a whole."""
+def _without_success(before: _Before) -> int:
+    """Because their job ended as a whole: tasks never begun, which count as cancelled, and those that still run."""
     if before.ended_at is None:
         return 0
-    active, _ = jobs.running(connection, before.number)
-    return before.size - active - before.succeeded - before.failed - before.cancelled
+    return before.size - before.succeeded - before.failed - before.cancelled
 
 
 def _reopen_rows(connection: sqlite3.Connection, number: int) -> None:
+    these = "WHERE job = ?1 AND status = ?2 AND status <> 'SUCCEEDED'"
     for ended in ("FAILED", "CANCELLED"):
-        connection.execute(
-            """
-            INSERT INTO attempts (job, idx, number, round, owner, begun_at, outcome)
-            SELECT job, idx, attempt, round, owner, begun_at, outcome FROM tasks INDEXED BY tasks_unsuccessful
-            WHERE job = ? AND status = ? AND status <> 'SUCCEEDED' AND outcome IS NOT NULL
-            """,
-            (number, ended),
-        )
-        connection.execute(
-            """
-            UPDATE tasks INDEXED BY tasks_unsuccessful SET
-                status = 'REOPENED', round = (SELECT round FROM progress WHERE job = ?1), tries = 0,
-                user_failures = 0, infra_failures = 0, not_before = NULL, outcome = NULL, reason = NULL,
-                metadata = NULL
-            WHERE job = ?1 AND status = ?2 AND status <> 'SUCCEEDED'
-            """,
-            (number, ended),
-        )
+        connection.execute(f"{_TO_HISTORY} INDEXED BY tasks_unsuccessful {these} {_ENDED}", (number, ended))
+        connection.execute(f"UPDATE tasks INDEXED BY tasks_unsuccessful {_ANEW} {these}", (number, ended))
+
+
+def reopen_one(connection: sqlite3.Connection, number: int, index: int) -> None:
+    """What `reopen` would have done, had it found this task ended already."""
+    this = "WHERE job = ?1 AND idx = ?2"
+    connection.execute(f"{_TO_HISTORY} {this} {_ENDED}", (number, index))
+    connection.execute(f"UPDATE tasks {_ANEW} {this}", (number, index))
+    connection.execute("UPDATE progress SET resend = resend + 1 WHERE job = ?", (number,))
 
 
 def _open_gap(connection: sqlite3.Connection, before: _Before, array: Array) -> None:

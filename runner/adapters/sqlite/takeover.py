@@ -34,6 +34,7 @@ class Holder(NamedTuple):
     noted_message: str | None
     noted_at: float | None
     held: int
+    memory: int | None
 
 
 def contest(connection: sqlite3.Connection, claim: Claim, standing: Standing) -> Attempt | Refusal:
@@ -56,7 +57,8 @@ def contest(connection: sqlite3.Connection, claim: Claim, standing: Standing) ->
 def _holder(connection: sqlite3.Connection, job: int, index: int) -> Holder:
     row = connection.execute(
         """
-        SELECT attempt, owner, infra_failures, beat, noted_beat, noted_message, noted_at, held
+        SELECT attempt, owner, infra_failures, beat, noted_beat, noted_message, noted_at, held,
+            memory
         FROM tasks WHERE job = ? AND idx = ?
         """,
         (job, index),
@@ -104,7 +106,7 @@ def _take(
     refusal = _refusal(claim, standing, holder, reason)
     settled = Settled(
         status=_AFTER[refusal.kind] if refusal else "RUNNABLE",
-        outcome=Outcome(Kind.LOST, Charge.INFRA, reason=reason, finished_at=claim.now),
+        outcome=Outcome(Kind.LOST, Charge.INFRA, reason=reason, finished_at=claim.now, memory=holder.memory),
         at=claim.now,
         reason=refusal.reason if refusal else "",
         infra_failures=1,

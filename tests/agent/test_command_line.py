@@ -1,0 +1,37 @@
+"""What `runner-agent` refuses before it does anything, and what its watchdog's sweep says."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from runner.cli.agent import main
+from runner.cli.watchdog import sweep
+
+
+@pytest.mark.parametrize("host", ["../elsewhere", "a/b", ".hidden", "-x", "a b", "a\n", "ä", "."])
+def test_a_host_with_a_name_that_could_lead_elsewhere_is_refused(host: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    # An engine that is away: an agent that did start would end at once.
+    environ = {
+        "RUNNER_HOME": str(home),
+        "RUNNER_ENGINE": "docker",
+        "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock",
+    }
+    ran = CliRunner().invoke(main, [f"--host={host}"], env=environ)
+    assert ran.exit_code == 2
+    assert "--host" in ran.stderr
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(("engine", "gone"), [("process", True), ("docker", False), ("auto", False)])
+def test_a_sweep_says_whether_every_engine_was_swept(tmp_path: Path, engine: str, gone: bool) -> None:
+    environ = {
+        "RUNNER_HOME": str(tmp_path),
+        "RUNNER_ENGINE": engine,
+        "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock",
+    }
+    assert asyncio.run(sweep("a-host", environ)) is gone
