@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack
@@ -216,5 +216,27 @@ def _run(settings: Settings, work: Callable[[Parts], Awaitable[T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(opened())
+    return _aside(opened())
+
+
+def _aside(work: Coroutine[Any, Any, T]) -> T:
+    """Interrupted, it ends what it began before it raises: nothing goes on behind the caller's back."""
+    loop = asyncio.new_event_loop()
+    doing = loop.create_task(work)
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(opened())).result()
+        done = thread.submit(_finish, loop, doing)
+        try:
+            return done.result()
+        except BaseException:
+            if not done.done():
+                loop.call_soon_threadsafe(doing.cancel)
+            raise
+
+
+def _finish(loop: asyncio.AbstractEventLoop, doing: asyncio.Task[T]) -> T:
+    try:
+        return loop.run_until_complete(doing)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

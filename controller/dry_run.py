@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller.draft import JobDraft
+from controller.item_files import STANDARD_INPUT
 from controller.items import Items, Listed
-from runner.arrays import format_indices
-from runner.model import Job, Mount, Retry, Rule, Secret, Sidecar
-from runner.units import format_duration, format_size
+from runner.documents import resolved
+from runner.model import Mount, Retry, Rule, Secret, Sidecar
+from runner.units import format_duration, format_size, parse_size
 
 SHOWN = 3
 
@@ -40,17 +41,17 @@ async def _items_at(items: Items, indices: Collection[int]) -> Mapping[int, str]
     return found
 
 
-def job_keys(job: Job) -> dict[str, object]:
-    """The job with all its keys, as a job file would have them, but its items, of which there may be many."""
-    limits = job.limits
+def job_keys(draft: JobDraft) -> dict[str, object]:
+    """The job with all its keys, as a job file that means the same has them."""
+    job, limits = draft.job, draft.job.limits
     return {
         "name": job.name,
         "image": job.image,
         "command": list(job.command),
-        "array": format_indices(job.array.spans),
+        "array": _array(draft),
         "env": dict(job.env),
         "vcpus": limits.vcpus,
-        "memory": format_size(limits.memory),
+        "memory": _exactly(limits.memory),
         "timeout": None if limits.timeout is None else format_duration(limits.timeout),
         "grace": format_duration(limits.grace),
         "pids": limits.pids,
@@ -65,6 +66,26 @@ def job_keys(job: Job) -> dict[str, object]:
     }
 
 
+def _array(draft: JobDraft) -> object:
+    """As it was given: what it was made of cannot be told from the indices alone."""
+    given = draft.layers.data.get("array")
+    if not isinstance(given, Mapping):
+        return given
+    return {key: _found(draft, key, value) for key, value in given.items()}
+
+
+def _found(draft: JobDraft, key: str, value: object) -> object:
+    """A file's path so that it is found from anywhere."""
+    if key not in ("lines", "items_file") or value == STANDARD_INPUT:
+        return value
+    return str(resolved(draft.layers.base(("array", key)), str(value)))
+
+
+def _exactly(size: int) -> str:
+    text = format_size(size)
+    return text if parse_size(text) == size else f"{size}B"
+
+
 def _retries(retry: Retry) -> dict[str, object]:
     return {
         "count": retry.retries,
@@ -72,7 +93,7 @@ def _retries(retry: Retry) -> dict[str, object]:
         "backoff": format_duration(retry.backoff),
         "backoff_factor": retry.backoff_factor,
         "max_backoff": format_duration(retry.max_backoff),
-        "max_memory": None if retry.max_memory is None else format_size(retry.max_memory),
+        "max_memory": None if retry.max_memory is None else _exactly(retry.max_memory),
         "rules": [_rule(rule) for rule in retry.rules],
     }
 
@@ -101,5 +122,5 @@ def _sidecar(sidecar: Sidecar) -> dict[str, object]:
         "image": sidecar.image,
         "command": list(sidecar.command),
         "env": dict(sidecar.env),
-        "memory": format_size(sidecar.memory),
+        "memory": _exactly(sidecar.memory),
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from controller.advice import ended
 from controller.obstacles import Reason, Situation, ago, obstacles, unled, waiting_for_parents
-from controller.report import finished_at, job_duration, task_reason
+from controller.report import finished_at, job_duration, last_line, task_reason
 from controller.story import advised, stopping, task_story
 from runner.model import Status
 from runner.units import format_duration
@@ -75,7 +75,8 @@ def _open_job(situation: Situation) -> Iterator[Reason]:
 
 def _failed_tasks(situation: Situation) -> Iterator[Reason]:
     for task in situation.failures[:SHOWN_FAILURES]:
-        last = f": {task.outcome.tail[-1]}" if task.outcome and task.outcome.tail else ""
+        text = last_line(task.outcome.tail) if task.outcome else ""
+        last = f": {text}" if text else ""
         how = ended(task.outcome) if task.outcome else task_reason(task)
         yield Reason("task_failed", f"Task {task.task.index} {how}{last}")
     if situation.failures:

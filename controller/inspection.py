@@ -42,7 +42,6 @@ async def inspect(
         retrying=await _retrying(records, record) if task is None else (),
         task=await find_task(records, record, task) if task else None,
         attempts=await records.attempts(task) if task else (),
-        only_engine="process" if settings.engine == "process" else None,
         agent_logs=str(_agent_logs(settings.home)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from controller import submission
@@ -26,13 +27,20 @@ def checked_draft(
 ) -> JobDraft:
     """A job that this installation can take. Writes nothing. Raises BadInput."""
     draft = draft_from(file, overrides, label=label)
-    check_against(draft, queues=settings.queues, capacity=local_host(settings, "any").capacity())
+    if settings.engine == "process" and draft.job.image is not None:
+        draft = replace(draft, job=replace(draft.job, bare=True))
+    check_against(
+        draft,
+        queues=settings.queues,
+        capacity=local_host(settings, "any").capacity(),
+        processes=settings.engine != "docker",
+    )
     return draft
 
 
 async def check_engine(settings: Settings, job: Job) -> None:
     """Better now than as a thousand failed tasks. Raises Unavailable."""
-    if job.image is None or settings.engine == "process":
+    if job.engine != "docker":
         return
     trouble = await docker_trouble(settings)
     if trouble:

@@ -97,6 +97,8 @@ def _aside(stream: BinaryIO) -> Callable[[], BinaryIO]:
             spool.write(raw)
             if not raw or len(raw) > MAX_LINE:
                 break
+        # Too long for a line, it may yet be a list on one. The reader of either says what is too long.
+        spool.write(stream.read(MAX_JSON_LIST))
         spool.flush()
     except OSError as error:
         problem = f"the lines cannot be kept aside in {tempfile.gettempdir()}: {error.strerror}"

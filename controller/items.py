@@ -17,7 +17,6 @@ from runner.yaml_reader import SourceFloat
 
 MAX_ITEM = 30 * 1024
 MAX_LINE = 6 * MAX_ITEM + 2  # in JSON, six bytes may stand for one
-SAMPLE = 3
 BATCH = 1000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -35,10 +34,6 @@ class Listed:
     def count(self) -> int:
         return len(self.texts)
 
-    @property
-    def sample(self) -> tuple[str, ...]:
-        return self.texts[:SAMPLE]
-
     def content(self) -> Sequence[str]:
         return self.texts
 
@@ -49,7 +44,6 @@ class Streamed:
 
     file: str
     count: int
-    sample: tuple[str, ...]
     digest: bytes = field(repr=False)
     opened: Callable[[], BinaryIO] = field(repr=False, compare=False)
     decode: Decode = field(repr=False, compare=False)
@@ -89,11 +83,8 @@ def walked(opened: Callable[[], BinaryIO], file: str, decode: Decode) -> Iterato
 def scanned(opened: Callable[[], BinaryIO], file: str, decode: Decode, *, allow_duplicates: bool) -> Streamed:
     """Check all of a file, and remember what it was. Memory: a number for each line."""
     digest, seen, count = blake2b(digest_size=16), set[int](), 0
-    sample: list[str] = []
     for item in walked(opened, file, decode):
         count += 1
-        if count <= SAMPLE:
-            sample.append(item)
         digest.update(item.encode() + b"\0")
         if not allow_duplicates:
             if hash(item) in seen:
@@ -101,7 +92,7 @@ def scanned(opened: Callable[[], BinaryIO], file: str, decode: Decode, *, allow_
             seen.add(hash(item))
     if not count:
         _refuse("empty; an array has at least 1 shard", Place(file))
-    return Streamed(file, count, tuple(sample), digest.digest(), opened, decode)
+    return Streamed(file, count, digest.digest(), opened, decode)
 
 
 def listed(

@@ -36,11 +36,13 @@ class Source:
         self.attempt = attempt
         self._tail = tail
         self._offset = 0
+        self._looked = False
         self._partial = b""
 
     async def new(self) -> AsyncIterator[bytes]:
         """What was written since the last call."""
-        past = _Tail(self._tail) if self._tail is not None and self._offset == 0 else None
+        past = None if self._looked or self._tail is None else _Tail(self._tail)
+        self._looked = True
         async for data in self._logs.read(self.task, self.attempt, self._offset):
             self._offset += len(data)
             if past is None:
@@ -139,7 +141,8 @@ class Merged:
         self._job_id = record.job.id
         self._tail = tail
         self._open: dict[int, Source] = {}
-        self._done: dict[int, int] = {}
+        self._read_out: dict[int, int] = {}
+        self._ended: set[int] = set()
         self._indices: Iterator[int] = iter(record.job.array)
         self._frontier: int | None = next(self._indices, None)
         self._behind = -1
@@ -164,11 +167,14 @@ class Merged:
                 async for line in self._read(task, last=last):
                     yield line
             after = found[-1].task.index
+        self._tail = None  # cuts the past only: what begins from now on is wanted whole
         self._leave_behind()
 
     async def _read(self, task: TaskRecord, *, last: bool) -> AsyncIterator[Line]:
         index = task.task.index
-        if self._done.get(index) == task.attempt:
+        if task.status.terminal:
+            self._ended.add(index)
+        if self._read_out.get(index) == task.attempt:
             return
         source = self._open.get(index)
         if source is not None and source.attempt != task.attempt:
@@ -183,12 +189,12 @@ class Merged:
             yield line
         if over:
             del self._open[index]
-        if task.status.terminal:
-            self._done[index] = task.attempt
+            self._read_out[index] = task.attempt
 
     def _leave_behind(self) -> None:
         """Everything up to the first task that has not ended need not be looked at again."""
-        while self._frontier is not None and self._frontier in self._done:
-            del self._done[self._frontier]
+        while self._frontier is not None and self._frontier in self._ended:
+            self._ended.discard(self._frontier)
+            self._read_out.pop(self._frontier, None)
             self._behind = self._frontier
             self._frontier = next(self._indices, None)

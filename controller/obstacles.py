@@ -28,8 +28,8 @@ class Situation:
     """All that is known of a job, and of one of its tasks if `task` is given, at the time `now`.
 
     `led`: somebody supervises. `ahead`: waiting tasks of jobs that are served earlier. `failures`: some of the
-    job's failed tasks; `retrying`: some that failed and wait for another try. `only_engine`: the one that runs
-    everything, if one was set. `agent_logs`: where agents log.
+    job's failed tasks; `retrying`: some that failed and wait for another try. `agent_logs`: where
+    agents log.
     """
 
     job: JobRecord
@@ -43,7 +43,6 @@ class Situation:
     retrying: Sequence[TaskRecord] = ()
     task: TaskRecord | None = None
     attempts: Sequence[AttemptRecord] = ()
-    only_engine: str | None = None
     agent_logs: str = ""
 
     @property
@@ -53,8 +52,9 @@ class Situation:
     @property
     def need(self) -> tuple[float, int]:
         """The vCPUs and bytes of memory that the task, or a first attempt at any, needs."""
-        limits = self.job.job.limits
-        return limits.vcpus, (self.task.memory if self.task else None) or limits.memory
+        job = self.job.job
+        memory = (self.task.memory if self.task else None) or job.limits.memory
+        return job.limits.vcpus, memory + job.sidecar_memory
 
 
 def waiting_for_parents(situation: Situation) -> list[Reason]:
@@ -106,9 +106,8 @@ def unserved(situation: Situation) -> Iterator[Reason]:
         return
     if not any(job.queue in host.queues for host in live):
         yield Reason("queue_not_served", f"No agent serves the queue {job.queue!r}.")
-    engine = situation.only_engine or ("docker" if job.image else "process")
-    if not any(engine in host.engines for host in live):
-        yield Reason("no_engine", _no_engine(engine))
+    if not any(job.engine in host.engines for host in live):
+        yield Reason("no_engine", _no_engine(job.engine))
     vcpus, memory = situation.need
     if not any(host.vcpus >= vcpus and host.memory >= memory for host in live):
         largest = max(live, key=lambda host: (host.memory, host.vcpus))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from runner.environment import task_environment
 from runner.errors import NotFound
-from runner.model import Attempt, Charge, Job, Mount, Outcome
+from runner.model import Attempt, Job, Mount, Outcome
 from runner.records import AttemptRecord, TaskRecord
-from runner.retry import decide
 
 # Where the Docker engine's containers have them.
 SCRATCH = "/scratch"
@@ -43,62 +42,51 @@ def again(
     item: str | None,
     *,
     number: int | None = None,
-    in_containers: bool = True,
 ) -> Again:
-    """The attempt of that number, or the latest; a first one if none began yet. Raises NotFound.
-
-    `in_containers`: what has an image runs in it, as far as the record does not say otherwise.
-    """
+    """The attempt of that number, or the latest; a first one if none began yet. Raises NotFound."""
     number = number or task.attempt or 1
     if number > max(task.attempt, 1):
         message = f"{task.task} has had {task.attempt} attempts; there is no attempt {number}"
         raise NotFound(message)
     ended = next((one for one in attempts if one.number == number), None)
-    attempt = replayed(job, task, attempts, number)
-    image, remarks = _image(job, ended.outcome if ended else None, in_containers=in_containers)
+    attempt = told(job, task, attempts, number)
+    image, remarks = _image(job, ended.outcome if ended else None)
     if job.sidecars:
         names = ", ".join(sidecar.name for sidecar in job.sidecars)
         remarks = (*remarks, f"its sidecars are not started: {names}")
     return Again(job, attempt, image, task_environment(job, attempt, item), remarks)
 
 
-def _image(job: Job, outcome: Outcome | None, *, in_containers: bool) -> tuple[str | None, tuple[str, ...]]:
+def _image(job: Job, outcome: Outcome | None) -> tuple[str | None, tuple[str, ...]]:
     if outcome is not None and outcome.image_digest:
         return outcome.image_digest, ()
-    if job.image is None or not in_containers:
+    if job.image is None or job.bare:
         return None, ()
     return job.image, (f"which {job.image} it was is not recorded: the one that bears the name now is used",)
 
 
-def replayed(job: Job, task: TaskRecord, attempts: Sequence[AttemptRecord], number: int) -> Attempt:
-    """What the attempt was told and allowed, which follows from how those before it in its round ended."""
+def told(job: Job, task: TaskRecord, attempts: Sequence[AttemptRecord], number: int) -> Attempt:
+    """What the attempt was told and allowed."""
     ended = next((one for one in attempts if one.number == number), None)
     round_ = ended.round if ended else task.round
-    attempt = Attempt(task.task, number, 1, task.owner or "", job.limits.memory)
-    for before in attempts:
-        if before.round == round_ and before.number < number:
-            attempt = _next(job, attempt, before)
-    return attempt
-
-
-def _next(job: Job, attempt: Attempt, before: AttemptRecord) -> Attempt:
-    verdict = decide(job, attempt, before.outcome, 0.0)
-    return replace(
-        attempt,
-        tries=attempt.tries + 1,
-        memory=verdict.memory or attempt.memory,
-        user_failures=attempt.user_failures + (verdict.charge is Charge.USER),
-        infra_failures=attempt.infra_failures + (verdict.charge is Charge.INFRA),
-    )
+    before = sum(one.round == round_ and one.number < number for one in attempts)
+    memory = ended.outcome.memory if ended else task.memory
+    return Attempt(task.task, number, before + 1, task.owner or "", memory or job.limits.memory)
 
 
 def docker_command(
-    this: Again, *, cpus: float, host: str | None = None, shell: bool = False, terminal: bool = True
+    this: Again,
+    *,
+    cpus: float,
+    host: str | None = None,
+    root: bool = True,
+    shell: bool = False,
+    terminal: bool = True,
 ) -> list[str]:
     """The `docker` command line. Secrets pass through its own environment, so that no argument holds one.
 
-    `cpus`: how many the machine has; the engine refuses to give more. `shell`: one in place of the command, on this
-    `terminal` if there is one.
+    `cpus`: how many the machine has; the engine refuses to give more. `root`: the image runs as root. `shell`: one in
+    place of the command, on this `terminal` if there is one.
     """
     environment = {**this.environment, "RUNNER_SCRATCH": SCRATCH, "RUNNER_METADATA": METADATA}
     limits = this.job.limits
@@ -108,7 +96,7 @@ def docker_command(
     command += ["--security-opt", "no-new-privileges"]
     command += ["--memory", str(this.attempt.memory), "--memory-swap", str(this.attempt.memory)]
     command += ["--cpus", f"{min(limits.vcpus, cpus):g}", "--pids-limit", str(limits.pids)]
-    command += ["--mount", f"type=volume,target={SCRATCH}", "--tmpfs", METADATA_DIRECTORY]
+    command += ["--mount", _scratch(root=root), "--tmpfs", METADATA_DIRECTORY]
     for mount in this.job.mounts:
         command += ["--mount", mount_option(mount)]
     for name, value in environment.items():
@@ -117,6 +105,11 @@ def docker_command(
         command += ["--env", name]
     image = this.image or ""
     return [*command, "--entrypoint", SHELL, image] if shell else [*command, image, *this.job.command]
+
+
+def _scratch(*, root: bool) -> str:
+    """A new volume belongs to root; only one in memory can be made for everybody."""
+    return f"type=volume,target={SCRATCH}" if root else f"type=tmpfs,target={SCRATCH},tmpfs-mode=1777"
 
 
 def mount_option(mount: Mount) -> str:
@@ -128,9 +121,11 @@ def mount_option(mount: Mount) -> str:
     )
 
 
-def docker_line(this: Again, *, cpus: float, host: str | None = None, shell: bool = False) -> str:
+def docker_line(
+    this: Again, *, cpus: float, host: str | None = None, root: bool = True, shell: bool = False
+) -> str:
     """To paste into a shell in whose environment the secrets are."""
-    return quoted(docker_command(this, cpus=cpus, host=host, shell=shell))
+    return quoted(docker_command(this, cpus=cpus, host=host, root=root, shell=shell))
 
 
 def process_line(this: Again, environment: Mapping[str, str], *, shell: bool = False) -> str:

@@ -89,23 +89,13 @@ def _waiting_task(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
         )
         yield from unled(situation)
         return
-    position = _position(situation, task)
+    position = situation.job.job.array.rank(task.task.index)
     if not task.begun and position >= situation.job.sent:
         before = position - situation.job.counts.finished
         yield Reason(
             "not_enqueued", f"It is not on the queue yet: about {before} tasks of its job come before it."
         )
     yield from obstacles(situation)
-
-
-def _position(situation: Situation, task: TaskRecord) -> int:
-    """Where in the array the task stands, counted from 0."""
-    before = 0
-    for span in situation.job.job.array.spans:
-        if task.task.index in span:
-            return before + span.index(task.task.index)
-        before += len(span)
-    return before
 
 
 def _history(situation: Situation, task: TaskRecord) -> Iterator[Reason]:

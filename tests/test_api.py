@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,3 +183,19 @@ def test_waiting_no_longer_than_told(installation: Installation) -> None:
     with pytest.raises(TimeoutError):
         made.wait(timeout=1)
     assert not made.status().terminal
+
+
+def test_waiting_inside_a_running_loop_ends_when_it_is_interrupted(desk: Desk) -> None:
+    """As in a notebook, whose loop leaves Ctrl-C to Python."""
+    made = submit(name="n", command=["sleep", "600"])
+    main = threading.get_ident()
+
+    async def cell() -> None:
+        threading.Timer(1.0, signal.pthread_kill, [main, signal.SIGINT]).start()
+        made.wait()
+
+    loop = asyncio.new_event_loop()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(cell())
+    loop.close()
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")] == []

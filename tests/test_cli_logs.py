@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cli.logs import calm
-from controller.logs import Source
-from runner.model import Attempt, Kind, Status, TaskId
+from controller.logs import POLL, Line, Source
+from controller.wiring import Parts
+from runner.model import Attempt, Charge, Kind, Lease, Status, TaskId
+from runner.records import Ending, JobRecord, Verdict
 from tests.desk import Desk, by_index, ended
 
 RAW = b"\xff\x00\x1b[31mred\nno end"
@@ -134,6 +136,73 @@ def test_following_shows_what_is_written_meanwhile(desk: Desk) -> None:
             return seen
 
     assert asyncio.run(main()) == ["1 one", "1 two", "0 one", "0 two"]
+
+
+def follow(desk: Desk, tail: int | None, scene: Callable[..., Awaitable[list[bytes]]]) -> list[bytes]:
+    from controller.logs import Merged
+    from controller.wiring import open_parts
+
+    async def main() -> list[bytes]:
+        async with open_parts(desk.settings) as parts:
+            record = (await parts.records.jobs())[0]
+            (lease,) = await parts.queue.receive(1, wait=0, hide=60)
+            lines = Merged(parts.records, parts.logs, record, tail).lines(follow=True)
+            return await scene(parts, record, lease, lines)
+
+    return asyncio.run(main())
+
+
+def test_following_prints_the_output_of_a_task_that_waits_for_another_try_once(desk: Desk) -> None:
+    desk.submit("--name", "n")
+
+    async def scene(parts: Parts, record: JobRecord, lease: Lease, lines: AsyncIterator[Line]) -> list[bytes]:
+        attempt = await parts.ledger.begin(lease, record.job, "local-1#1")
+        assert isinstance(attempt, Attempt)
+        writer = parts.logs.writer(attempt)
+        writer.write(b"tried\n")
+        writer.close()
+        await parts.ledger.finish(
+            attempt, ended(Kind.LOST), Verdict(Status.RUNNABLE, Charge.INFRA, delay=3600)
+        )
+        seen = [(await anext(lines)).data]
+        ending = asyncio.get_running_loop().call_later(1.5, asyncio.ensure_future, cancelled(parts, record))
+        seen += [line.data async for line in lines]
+        assert ending.when()
+        return seen
+
+    assert follow(desk, None, scene) == [b"tried"]
+
+
+async def cancelled(parts: Parts, record: JobRecord) -> None:
+    await parts.records.end(record.job.id, Ending(Status.CANCELLED, "enough", 0.0))
+
+
+def test_a_tail_leaves_what_begins_after_it_whole(desk: Desk) -> None:
+    desk.submit("--name", "n", "--array", "2")
+
+    async def scene(parts: Parts, record: JobRecord, lease: Lease, lines: AsyncIterator[Line]) -> list[bytes]:
+        async def run(lease: Lease) -> None:
+            attempt = await parts.ledger.begin(lease, record.job, "local-1#1")
+            assert isinstance(attempt, Attempt)
+            writer = parts.logs.writer(attempt)
+            writer.write(b"one\ntwo\n")
+            writer.close()
+            await parts.ledger.finish(attempt, ended(), Verdict(Status.SUCCEEDED))
+
+        await run(lease)
+        seen = [(await anext(lines)).data]
+        next_line = asyncio.ensure_future(anext(lines))
+        await asyncio.sleep(2 * POLL)  # it has looked at what there is, and waits
+        (other,) = await parts.queue.receive(1, wait=0, hide=60)
+        await run(other)
+        return [*seen, (await next_line).data, *[line.data async for line in lines]]
+
+    assert follow(desk, 1, scene) == [b"two", b"one", b"two"]
+
+
+async def test_a_tail_of_a_log_that_was_empty_when_looked_at_first_leaves_what_follows_whole() -> None:
+    source = Source(Growing([b"", b"one\ntwo\n"]), TaskId("j", 0), 1, 0)  # type: ignore[arg-type]
+    assert b"".join([*await raw(source), *await raw(source)]) == b"one\ntwo\n"
 
 
 class Growing:

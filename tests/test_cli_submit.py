@@ -194,13 +194,31 @@ def test_a_dry_run_of_few_shards_shows_each_once(desk: Desk) -> None:
     assert [task["index"] for task in shown["tasks"]] == [0, 1, 2, 3]
 
 
-def test_a_dry_runs_job_is_a_job_file_that_means_the_same(desk: Desk, tmp_path: Path) -> None:
-    flags = ["--name", "n", "--array", "3,5-9", "--memory", "1GiB", "--timeout", "90s", "--retries", "2"]
-    shown = desk.out("submit", *flags, "--env", "A=b c", "--dry-run", "--", "sh", "-c", "echo $A")
-    job = shown.partition("\n6 tasks:")[0]
+ARRAYS = (
+    [],
+    ["--array", "1"],
+    ["--array", "7-7"],
+    ["--array", "3,5-9"],
+    ["--array", "0-100:10"],
+    ["--each-line", "lines"],
+    ["--each-line", "lines", "--array", "1,2"],
+    ["--items", "items.json"],
+)
+
+
+@pytest.mark.parametrize("array", ARRAYS, ids=" ".join)
+def test_a_dry_runs_job_is_a_job_file_that_means_the_same(
+    desk: Desk, tmp_path: Path, array: list[str]
+) -> None:
+    (tmp_path / "lines").write_text("a\nb\nc\n")
+    (tmp_path / "items.json").write_text('["x", {"y": 1}]')
+    array = [str(tmp_path / word) if (tmp_path / word).is_file() else word for word in array]
+    flags = ["--name", "n", *array, "--memory", "1GB", "--timeout", "90s", "--retries", "2", "--env", "A=b c"]
     file = tmp_path / "job.yaml"
-    file.write_text("\n".join(line[2:] for line in job.splitlines()[1:]))
-    assert desk.out("submit", str(file), "--dry-run").partition("\n6 tasks:")[0] == job
+    dry = ["--dry-run", "--output", "json"]
+    shown = json.loads(desk.out("submit", *flags, *dry, "--", "sh", "-c", "echo $A"))
+    file.write_text(json.dumps(shown["job"]))
+    assert json.loads(desk.out("submit", str(file), *dry)) == shown
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,12 @@ def test_a_huge_number_is_refused_without_being_computed() -> None:
         codec.decode_pointer('{"v":1,"job":"a","index":' + "9" * 900 + "}")
 
 
+def test_a_pointer_of_bytes_is_read_as_utf_8() -> None:
+    assert codec.decode_pointer(codec.encode_pointer(TaskId("a", 1)).encode()) == TaskId("a", 1)
+    with pytest.raises(DecodeError, match="not text in UTF-8"):
+        codec.decode_pointer(b'{"v":1,"job":"\xff","index":0}')
+
+
 def test_a_huge_payload_is_refused_unread() -> None:
     with pytest.raises(DecodeError, match="longer than"):
         codec.decode_pointer(" " * 2000 + '{"v":1,"job":"a","index":0}')

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.adapters.process.environment import METADATA, SCRATCH
 from runner.environment import parse_metadata, task_environment
 from runner.model import Array, Attempt, Job, TaskId
 
@@ -54,3 +57,10 @@ def test_metadata_of_any_bytes_is_small_and_printable(written: bytes) -> None:
     found = parse_metadata(written)
     assert len(found) <= 50
     assert all(text.isprintable() for pair in found.items() for text in pair)
+
+
+def test_the_page_names_every_variable_and_no_other() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "jobfile.md").read_text()
+    named = set(re.findall(r"^\| `((?:AWS_BATCH|RUNNER)_\w+)` \|", page, re.MULTILINE))
+    given = set(task_environment(JOB, ATTEMPT, "item")) - set(JOB.env)
+    assert named == given | {SCRATCH, METADATA}

@@ -9,7 +9,7 @@ import pytest
 
 from controller.explain import explain
 from controller.obstacles import SILENT_AFTER, Situation
-from runner.model import Array, Charge, Job, Kind, Limits, Outcome, Retry, Status, TaskId, Usage
+from runner.model import Array, Charge, Job, Kind, Limits, Outcome, Retry, Sidecar, Status, TaskId, Usage
 from runner.records import AttemptRecord, Backlog, Counts, Ending, HostReport, JobRecord, TaskRecord
 
 NOW = 1000.0
@@ -101,6 +101,14 @@ PARENT_FAILED = Ending(Status.FAILED, "parent (ppp) failed: 1 of 4 tasks did", 9
         ),
         pytest.param(
             {"hosts": [replace(HOST, memory=GIB // 2)]}, "does_not_fit", id="too large for any agent"
+        ),
+        pytest.param(
+            {
+                "job": job_with(image="busybox", sidecars=(Sidecar("s", "busybox", memory=HOST.memory),)),
+                "hosts": [replace(HOST, engines=("docker",))],
+            },
+            "does_not_fit",
+            id="too large for any agent with its sidecars",
         ),
         pytest.param(
             {"hosts": [replace(HOST, state="unhealthy", note="disk low")]},

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from controller.admission import check_against
 from controller.draft import JobDraft, draft_from, to_job
-from controller.items import Listed, Streamed
+from controller.items import Listed
 from controller.jobfile import JobFile
 from controller.layers import argument
 from runner.documents import parse, resolved
@@ -32,7 +32,7 @@ PAGE = (Path(__file__).parent.parent / "docs" / "jobfile.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 ROWS = {
     key: default.strip().strip("`")
-    for key, default in re.findall(r"^\| `([A-Za-z_.\[\]]+)` \|([^|]*)\|", PAGE, re.MULTILINE)
+    for key, default in re.findall(r"^\| `([a-z_][A-Za-z_.\[\]]*)` \|([^|]*)\|", PAGE, re.MULTILINE)
 }
 MINIMAL: dict[str, object] = {"name": "j", "command": ["true"]}
 
@@ -254,19 +254,21 @@ async def test_a_dash_is_standard_input(tmp_path: Path, monkeypatch: pytest.Monk
     assert items == ["a", "b"]
 
 
+async def test_a_json_list_on_one_long_line_may_come_through_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [f"item {number:06}" for number in range(50_000)]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(given).encode())))
+    _, items = await stored(from_flags(tmp_path, items="-"))
+    assert items == given
+
+
 async def test_a_file_that_changed_after_the_check_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("a\nb\n")
     draft = drafted(tmp_path, body(array={"lines": "in.txt"}))
     (tmp_path / "in.txt").write_text("a\nc\n")
     with pytest.raises(BadInput, match="changed while it was read"):
         await stored(draft)
-
-
-def test_a_draft_shows_the_first_items(tmp_path: Path) -> None:
-    (tmp_path / "in.txt").write_text("".join(f"{number}\n" for number in range(10)))
-    items = drafted(tmp_path, body(array={"lines": "in.txt"})).items
-    assert isinstance(items, Streamed)
-    assert (items.count, items.sample) == (10, ("0", "1", "2"))
 
 
 lines = st.lists(
@@ -423,6 +425,41 @@ def test_memory_that_may_only_grow_within_the_machine_is_taken(tmp_path: Path) -
     rules = [{"on": "out_of_memory", "then": "retry", "memory": "x64"}]
     retries = {"count": 1000, "max_memory": "1GiB", "rules": rules}
     check_against(from_flags(tmp_path, retries=retries), queues=["default"], capacity=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("job", "processes", "message"),
+    [
+        (
+            "command: [a]",
+            False,
+            "job.yaml: image: missing: here everything runs in containers (engine: docker)",
+        ),
+        (
+            "command: [a]\nmounts: ['/etc:/elsewhere']",
+            True,
+            (
+                "job.yaml:3: mounts[0]: '/etc' at another path, '/elsewhere': only containers have mounts; "
+                "give the same path twice"
+            ),
+        ),
+    ],
+)
+def test_a_job_that_no_engine_here_can_run_is_refused(
+    tmp_path: Path, job: str, processes: bool, message: str
+) -> None:
+    with pytest.raises(BadInput) as error:
+        check_against(
+            drafted(tmp_path, f"name: j\n{job}\n"), queues=["default"], capacity=SMALL, processes=processes
+        )
+    assert str(error.value) == message
+
+
+def test_a_sidecar_that_runs_without_its_image_needs_a_command(tmp_path: Path) -> None:
+    draft = drafted(tmp_path, "name: j\ncommand: [a]\nimage: i\nsidecars: [{name: s, image: i}]\n")
+    bare = replace(draft, job=replace(draft.job, bare=True))
+    with pytest.raises(BadInput, match=r"job.yaml:4: sidecars\[0\].command: missing"):
+        check_against(bare, queues=["default"], capacity=SMALL)
 
 
 def test_what_nothing_can_take_is_told_by_file_and_line(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import stat
+import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -57,15 +58,15 @@ async def test_reading_starts_at_any_byte(logs: FileLogs) -> None:
 
 async def test_a_running_tasks_log_can_be_followed(logs: FileLogs) -> None:
     writer = write(logs, b"one\n")
-    assert (await kept(logs), logs.size(TASK, 1)) == (b"one\n", 4)
+    assert await kept(logs) == b"one\n"
     writer.write(b"two\n")
-    assert (await kept(logs, start=4), logs.size(TASK, 1)) == (b"two\n", 8)
+    assert await kept(logs, start=4) == b"two\n"
     writer.close()
 
 
 async def test_there_is_nothing_to_read_of_an_attempt_that_wrote_nothing(logs: FileLogs) -> None:
     write(logs).close()
-    assert (await kept(logs), logs.size(TASK, 1)) == (b"", 0)
+    assert await kept(logs) == b""
 
 
 def test_silence_takes_no_space(logs: FileLogs, tmp_path: Path) -> None:
@@ -286,6 +287,62 @@ async def test_a_damaged_manifest_is_named(manifests: FileManifests, tmp_path: P
     os.truncate(only_file(tmp_path), left)
     with pytest.raises(StorageError, match=name):
         await manifests.get(name, 0)
+
+
+def written(tmp_path: Path, *spans: int, text: bytes = b'"a"') -> str:
+    """A manifest of one item that its trailer says is at `spans`; its name."""
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    content = text + struct.pack("<2Q", *spans) + struct.pack("<Q8s", 1, b"SHARDS 1")
+    (folder / ("b" * 64)).write_bytes(content)
+    return "b" * 64
+
+
+async def test_a_manifest_is_read_as_it_is_written(manifests: FileManifests, tmp_path: Path) -> None:
+    assert await manifests.get(written(tmp_path, 0, 3), 0) == "a"
+
+
+@pytest.mark.parametrize(
+    ("spans", "text"),
+    [
+        pytest.param((2**64 - 1, 2**64 - 1), b'"a"', id="a place beyond all files"),
+        pytest.param((0, 2**64 - 1), b'"a"', id="an item larger than all memory"),
+        pytest.param((0, 2**40), b'"a"', id="an item larger than may be"),
+        pytest.param((3, 0), b'"a"', id="an end before the beginning"),
+        pytest.param((0, 3), b"[1]", id="no text"),
+        pytest.param((0, 3), b"\xff\xfe\xfd", id="no JSON"),
+        pytest.param((0, 60_000), b"[" * 60_000, id="deep nesting"),
+    ],
+)
+async def test_whatever_a_manifest_holds_it_is_damaged_at_worst(
+    manifests: FileManifests, tmp_path: Path, spans: tuple[int, int], text: bytes
+) -> None:
+    name = written(tmp_path, *spans, text=text)
+    with pytest.raises(StorageError, match=f"{name} is damaged"):
+        await manifests.get(name, 0)
+
+
+async def test_a_manifest_of_more_items_than_its_file_has_room_for_is_damaged(
+    manifests: FileManifests, tmp_path: Path
+) -> None:
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / ("b" * 64)).write_bytes(struct.pack("<Q8s", 2**64 - 1, b"SHARDS 1"))
+    with pytest.raises(StorageError, match="is damaged"):
+        await manifests.get("b" * 64, 10**18)
+
+
+@pytest.mark.parametrize("file", ["a link to itself", "a directory"])
+async def test_a_manifest_that_cannot_be_opened_is_named(
+    manifests: FileManifests, tmp_path: Path, file: str
+) -> None:
+    path = tmp_path / "manifests" / ("b" * 64)
+    if file == "a directory":
+        path.mkdir(parents=True)
+    else:
+        path.parent.mkdir()
+        path.symlink_to(path)
+    with pytest.raises(StorageError, match=f"{path} cannot be read"):
+        await manifests.get("b" * 64, 0)
 
 
 async def test_a_disk_without_room_is_an_error_and_leaves_nothing(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.adapters.cgroups import cpu_limit, memory_limit
-from runner.adapters.local import KEPT, LocalHost
+from runner.adapters.local import LocalHost
 from runner.ports import Capacity
 from runner.settings import AgentSettings
 
@@ -20,7 +20,7 @@ PLAIN = AgentSettings()
 
 def host(settings: AgentSettings = PLAIN, **disk: int) -> LocalHost:
     made = {"f_frsize": 4096, "f_bavail": GIB, "f_files": 1000, "f_favail": 500, **disk}
-    return LocalHost("here", settings, Path("/data/logs"), lambda: 0.0, lambda _: statvfs(**made))
+    return LocalHost("here", settings, Path("/data/logs"), disk=lambda _: statvfs(**made))
 
 
 def statvfs(**fields: int) -> os.statvfs_result:
@@ -43,13 +43,11 @@ def test_more_reserved_than_there_is_leaves_nothing() -> None:
     assert host(AgentSettings(reserved_vcpus=10**6, reserved_memory=10**18)).capacity() == Capacity(0, 0)
 
 
-def test_capacity_is_measured_anew_now_and_then() -> None:
-    time = 0.0
-    made = LocalHost("here", AgentSettings(), Path("/"), lambda: time)
-    first = made.capacity()
-    assert made.capacity() is first
-    time = KEPT
-    assert made.capacity() is not first
+def test_agents_that_share_a_machine_together_take_no_more_than_it_has() -> None:
+    settings = AgentSettings(reserved_memory=0)
+    whole = LocalHost("here", settings, Path("/")).capacity()
+    half = LocalHost("here", settings, Path("/"), sharers=2).capacity()
+    assert (2 * half.vcpus, 2 * half.memory) == (whole.vcpus, whole.memory - whole.memory % 2)
 
 
 async def test_a_host_with_room_is_healthy() -> None:
@@ -72,7 +70,7 @@ async def test_a_file_system_that_counts_no_inodes_has_enough() -> None:
 
 
 async def test_a_directory_that_is_gone_is_told(tmp_path: Path) -> None:
-    gone = LocalHost("here", AgentSettings(), tmp_path / "gone", lambda: 0.0)
+    gone = LocalHost("here", AgentSettings(), tmp_path / "gone")
     assert await gone.health() == f"cannot look at {tmp_path}/gone: No such file or directory"
 
 

@@ -51,14 +51,19 @@ JOB = Job(
 TASK = TaskRecord(TaskId("jjj", 7), Status.FAILED, attempt=3, owner="local-1#a")
 
 
-def ended(number: int, kind: Kind, round_: int = 1, digest: str | None = DIGEST) -> AttemptRecord:
+def ended(
+    number: int, kind: Kind, round_: int = 1, digest: str | None = DIGEST, memory: int | None = None
+) -> AttemptRecord:
     charge = Charge.INFRA if kind is Kind.LOST else Charge.USER
-    return AttemptRecord(
-        TASK.task, round_, number, "local-1#a", 1.0, Outcome(kind, charge, exit_code=1, image_digest=digest)
-    )
+    outcome = Outcome(kind, charge, exit_code=1, image_digest=digest, memory=memory)
+    return AttemptRecord(TASK.task, round_, number, "local-1#a", 1.0, outcome)
 
 
-ATTEMPTS = [ended(1, Kind.OUT_OF_MEMORY), ended(2, Kind.LOST, digest=None), ended(3, Kind.FAILED)]
+ATTEMPTS = [
+    ended(1, Kind.OUT_OF_MEMORY),
+    ended(2, Kind.LOST, digest=None, memory=200 * MIB),
+    ended(3, Kind.FAILED, memory=200 * MIB),
+]
 
 
 def value_after(command: list[str], option: str) -> str:
@@ -80,12 +85,22 @@ def test_where_no_digest_is_known_it_says_that_the_name_is_used() -> None:
 
 
 def test_what_ran_as_a_process_runs_as_a_process() -> None:
-    assert again(JOB, TASK, [ended(3, Kind.FAILED, digest=None)], None, in_containers=False).image is None
+    assert again(replace(JOB, bare=True), TASK, [ended(3, Kind.FAILED, digest=None)], None).image is None
 
 
 def test_the_attempt_has_the_memory_that_retries_had_raised_by_then() -> None:
     memory = [again(JOB, TASK, ATTEMPTS, None, number=number).attempt.memory for number in (1, 2, 3)]
     assert memory == [100 * MIB, 200 * MIB, 200 * MIB]
+
+
+def test_an_attempt_that_still_runs_has_the_memory_of_its_task() -> None:
+    running = replace(TASK, status=Status.RUNNING, memory=300 * MIB)
+    assert again(JOB, running, ATTEMPTS[:2], None).attempt.memory == 300 * MIB
+
+
+def test_a_scratch_for_an_image_that_does_not_run_as_root_is_everybodys() -> None:
+    command = docker_command(again(JOB, TASK, ATTEMPTS, None), cpus=8, root=False)
+    assert "type=tmpfs,target=/scratch,tmpfs-mode=1777" in command
 
 
 def test_tries_count_from_one_in_each_round() -> None:

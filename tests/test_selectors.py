@@ -83,6 +83,11 @@ def test_an_index_the_array_does_not_have_is_not_found() -> None:
         ask(lambda records: select_task(records, "load/0"))
 
 
+def test_an_index_of_thousands_of_digits_is_not_found() -> None:
+    with pytest.raises(NotFound, match=r"has no task 9{30}$"):
+        ask(lambda records: select_task(records, "load/" + "9" * 5000))
+
+
 @pytest.mark.parametrize("index", ["x", "-1", "", "٣", "1e3"])
 def test_an_index_is_a_number(index: str) -> None:
     with pytest.raises(BadInput, match="an index is a number"):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from controller import submission
+from structlog.testing import capture_logs
+
+from controller import scheduling, submission
 from controller.model import FleetCapacity
 from controller.supervisor import Supervisor
+from controller.wiring import open_parts
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
+from runner.configuration import load_settings
 from runner.errors import Unavailable
-from runner.model import Array, Attempt, Job, Kind, Outcome, Status
+from runner.model import Array, Attempt, Job, Kind, Outcome, Status, TaskId
 from runner.records import JobRecord, Verdict
 from runner.settings import SupervisorSettings
 from tests.virtual_time import now, run
@@ -36,11 +41,11 @@ class CountingFleet:
 
 class Desk:
     def __init__(self, window: int = 100) -> None:
-        database = Database.memory()
+        self.database = Database.memory()
         self.window = window
-        self.queue = SqliteQueue(database, now, {"default": 0})
-        self.ledger = SqliteLedger(database, now, lease=30.0)
-        self.records = SqliteRecords(database, now)
+        self.queue = SqliteQueue(self.database, now, {"default": 0})
+        self.ledger = SqliteLedger(self.database, now, lease=30.0)
+        self.records = SqliteRecords(self.database, now)
         self.fleet = CountingFleet()
 
     def supervisor(self, holder: str = "one") -> Supervisor:
@@ -117,12 +122,24 @@ def test_no_more_than_max_parallel_are_sent_and_each_end_makes_place_for_one() -
     scene(play)
 
 
+def test_enqueueing_twice_with_the_same_old_record_sends_no_more_than_max_parallel() -> None:
+    async def play(desk: Desk) -> None:
+        job = Job("a", "a", ("x",), Array.of_size(5), created_at=now(), max_parallel=1)
+        old, _ = await desk.records.register(job)
+        for _ in range(2):
+            await scheduling.enqueue(desk.records, desk.queue, old, desk.window)
+        leases = await desk.queue.receive(10, wait=0, hide=30)
+        assert [lease.task.index for lease in leases] == [0]
+
+    scene(play)
+
+
 def test_a_crash_between_sending_and_moving_the_cursor_loses_and_doubles_nothing() -> None:
     async def play(desk: Desk) -> None:
         await desk.submit("a", tasks=150)
-        window = await desk.records.unsent("a", 50)
+        window = await desk.records.unsent("a", 150)
         await desk.queue.send(
-            "default", [_task("a", index) for index in window.indices]
+            "default", [TaskId("a", index) for index in window.indices]
         )  # and then it was killed
         await desk.supervisor().step()
         while await desk.work(10):
@@ -165,6 +182,60 @@ def test_a_chain_behind_a_failure_ends_in_one_step_with_the_reasons() -> None:
     scene(play)
 
 
+def test_a_chain_is_settled_with_one_look_at_each_job() -> None:
+    class Counting(SqliteRecords):
+        looks = 0
+
+        async def job(self, job_id: str) -> JobRecord | None:
+            Counting.looks += 1
+            return await super().job(job_id)
+
+    async def play(desk: Desk) -> None:
+        await desk.submit("j0")
+        for number in range(1, 50):
+            await desk.submit(f"j{number}", after=(f"j{number - 1}",))
+        await desk.work(1, Kind.FAILED)
+        desk.records = Counting(desk.database, now)
+        await desk.supervisor().step()
+        assert await desk.status("j49") is Status.FAILED
+        assert Counting.looks <= 51
+
+    scene(play)
+
+
+def test_many_who_wait_for_one_look_at_it_once() -> None:
+    class Counting(SqliteRecords):
+        looks = 0
+
+        async def job(self, job_id: str) -> JobRecord | None:
+            Counting.looks += 1
+            return await super().job(job_id)
+
+    async def play(desk: Desk) -> None:
+        await desk.submit("a")
+        for number in range(20):
+            await desk.submit(f"j{number}", after=("a",))
+        desk.records = Counting(desk.database, now)
+        await desk.supervisor().step()
+        assert Counting.looks == 0
+
+    scene(play)
+
+
+def test_a_decision_is_logged_when_it_changes() -> None:
+    async def play(desk: Desk) -> None:
+        running = asyncio.create_task(desk.supervisor().run())
+        with capture_logs() as logs:
+            await asyncio.sleep(5)
+            await desk.submit("a", tasks=2)
+            await asyncio.sleep(60)
+        running.cancel()
+        decisions = [entry["agents"] for entry in logs if entry["event"] == "decision"]
+        assert decisions == [0, 2]
+
+    scene(play)
+
+
 def test_a_retry_downstream_opens_what_ended_because_of_the_failure() -> None:
     async def play(desk: Desk) -> None:
         parent = await desk.submit("a")
@@ -191,11 +262,85 @@ def test_only_one_of_two_supervisors_acts() -> None:
     scene(play)
 
 
+async def test_of_two_supervisors_in_one_process_one_leads(tmp_path: Path) -> None:
+    async with open_parts(load_settings(None, {"RUNNER_HOME": str(tmp_path)}, tmp_path)) as parts:
+        first, second = parts.supervisor(), parts.supervisor()
+        assert [(await first.step()).leading, (await second.step()).leading] == [True, False]
+
+
 def test_another_supervisor_takes_over_when_the_leader_falls_silent() -> None:
     async def play(desk: Desk) -> None:
         await desk.supervisor("one").step()
         await asyncio.sleep(11)
         assert (await desk.supervisor("two").step()).leading
+
+    scene(play)
+
+
+class SlowQueue(SqliteQueue):
+    """`seconds` for every send; `sent` lists the jobs in the order in which their tasks came."""
+
+    seconds = 0.0
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk.database, now, {"default": 0})
+        self.sent: list[str] = []
+
+    async def send(self, queue: str, tasks: Sequence[TaskId], *, delay: float = 0.0) -> None:
+        await super().send(queue, tasks, delay=delay)
+        self.sent.append(tasks[0].job_id)
+        await asyncio.sleep(self.seconds)
+
+
+async def unsent_jobs(desk: Desk, *names: str) -> SlowQueue:
+    """A queue in place of the desk's, and jobs of which nothing was sent."""
+    for name in names:
+        await desk.records.register(Job(name, name, ("x",), Array.of_size(1), created_at=now()))
+    desk.queue = queue = SlowQueue(desk)
+    return queue
+
+
+def test_a_step_that_outlives_its_lease_stops() -> None:
+    async def play(desk: Desk) -> None:
+        queue = await unsent_jobs(desk, "a", "b", "c")
+        queue.seconds = 11
+        step = asyncio.create_task(desk.supervisor("one").step())
+        await asyncio.sleep(10.5)
+        assert await desk.records.lead("two", 10)
+        assert not (await step).leading
+        assert queue.sent == ["a"]
+        assert desk.fleet.asked == []
+
+    scene(play)
+
+
+def test_a_long_step_keeps_its_lease() -> None:
+    async def play(desk: Desk) -> None:
+        queue = await unsent_jobs(desk, "a", "b", "c", "d")
+        queue.seconds = 6
+        step = asyncio.create_task(desk.supervisor("one").step())
+        for _ in range(4):
+            await asyncio.sleep(5.5)
+            assert not await desk.records.lead("two", 10)
+        assert (await step).leading
+        assert queue.sent == ["a", "b", "c", "d"]
+
+    scene(play)
+
+
+def test_a_leader_whose_steps_fail_leads_on() -> None:
+    class Unreachable(CountingFleet):
+        async def capacity(self) -> FleetCapacity:
+            message = "out of reach"
+            raise Unavailable(message)
+
+    async def play(desk: Desk) -> None:
+        desk.fleet = Unreachable()
+        running = asyncio.create_task(desk.supervisor().run())
+        for _ in range(300):
+            await asyncio.sleep(1)
+            assert (await desk.ledger.supervision()).led
+        running.cancel()
 
     scene(play)
 
@@ -259,12 +404,6 @@ def test_a_service_out_of_reach_is_tried_again_ever_later_and_never_in_a_hot_loo
         running = asyncio.create_task(desk.supervisor().run())
         await asyncio.sleep(600)
         running.cancel()
-        assert 5 < len(desk.fleet.asked) < 40
+        assert 5 < len(desk.fleet.asked) < 200
 
     scene(play)
-
-
-def _task(job_id: str, index: int):  # type: ignore[no-untyped-def]
-    from runner.model import TaskId
-
-    return TaskId(job_id, index)

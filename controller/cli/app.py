@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from runner.settings import Settings
 
 
+# What a shell expects of a command that Ctrl-C ended.
+INTERRUPTED = 130
+
 T = TypeVar("T")
 
 

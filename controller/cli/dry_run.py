@@ -15,35 +15,34 @@ from controller.reproduce import HERE, Again, again, docker_line, process_line
 from controller.wiring import process_environment
 from runner.model import Job, Status, TaskId
 from runner.records import TaskRecord
-from runner.settings import Settings
 
 # There is no id before there is a job.
 ID = "JOBID"
 
 
-async def print_dry_run(settings: Settings, draft: JobDraft, output: Format) -> None:
+async def print_dry_run(draft: JobDraft, output: Format, docker_host: str | None) -> None:
     found = await shards(draft)
     if output is Format.JSON:
-        print_json(_object(settings, draft, found))
+        print_json(_object(draft, found, docker_host))
     elif output is Format.TABLE:
-        _print_text(settings, draft, found)
+        _print_text(draft, found, docker_host)
 
 
-def _object(settings: Settings, draft: JobDraft, found: list[Shard]) -> dict[str, object]:
-    first = _first_attempt(settings, draft.job, found[0])
+def _object(draft: JobDraft, found: list[Shard], docker_host: str | None) -> dict[str, object]:
+    first = _first_attempt(draft.job, found[0])
     return {
-        "job": job_keys(draft.job),
+        "job": job_keys(draft),
         "size": draft.job.array.size,
         "tasks": [{"index": shard.index, "item": shard.item} for shard in found],
         "environment": dict(first.environment),
-        "command_line": _command_line(first),
+        "command_line": _command_line(first, docker_host),
     }
 
 
-def _print_text(settings: Settings, draft: JobDraft, found: list[Shard]) -> None:
+def _print_text(draft: JobDraft, found: list[Shard], docker_host: str | None) -> None:
     _heading("The job, with every key:")
     for text in yaml.safe_dump(
-        job_keys(draft.job), sort_keys=False, allow_unicode=True, width=1_000_000
+        job_keys(draft), sort_keys=False, allow_unicode=True, width=1_000_000
     ).splitlines():
         line(f"  {text}")
     size = draft.job.array.size
@@ -52,14 +51,14 @@ def _print_text(settings: Settings, draft: JobDraft, found: list[Shard]) -> None
         line(f"  {shard.index}" + ("" if shard.item is None else f"  {shard.item}"))
     if size > len(found):
         line(f"  (and {size - len(found)} between them)")
-    first = _first_attempt(settings, draft.job, found[0])
+    first = _first_attempt(draft.job, found[0])
     _heading(f"What task {found[0].index} finds in its environment, beside what its image or machine brings:")
     for name, value in first.environment.items():
         line(f"  {name}={value}")
     for name in first.secrets:
         line(f"  {name} (a secret, read when it starts)")
     _heading("The same by hand:")
-    line(f"  {_command_line(first)}")
+    line(f"  {_command_line(first, docker_host)}")
     click.echo("Nothing was written.", err=True)
 
 
@@ -67,12 +66,12 @@ def _heading(text: str) -> None:
     click.secho(text, bold=True)
 
 
-def _first_attempt(settings: Settings, job: Job, shard: Shard) -> Again:
+def _first_attempt(job: Job, shard: Shard) -> Again:
     task = TaskRecord(TaskId(ID, shard.index), Status.RUNNABLE)
-    return again(replace(job, id=ID), task, (), shard.item, in_containers=settings.engine != "process")
+    return again(replace(job, id=ID), task, (), shard.item)
 
 
-def _command_line(first: Again) -> str:
+def _command_line(first: Again, docker_host: str | None) -> str:
     if first.image is None:
         return process_line(first, process_environment(first.environment, HERE))
-    return docker_line(first, cpus=float(os.cpu_count() or 1))
+    return docker_line(first, cpus=float(os.cpu_count() or 1), host=docker_host)

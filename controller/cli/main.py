@@ -11,11 +11,9 @@ from typing import IO, Any
 
 import click
 
-from controller.cli.app import App
+from controller.cli.app import INTERRUPTED, App
 from runner.errors import RunnerError, Unavailable
 from runner.wording import printable
-
-INTERRUPTED = 130
 
 COMMANDS = {
     "submit": "controller.cli.submit",

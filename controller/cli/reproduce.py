@@ -24,6 +24,7 @@ from runner.errors import Unavailable
 from runner.wiring import local_secrets
 
 NOT_FOUND = 127
+INSPECT = 10.0  # seconds that the engine may take to say what it knows of an image
 NOT_EXECUTABLE = 126
 
 
@@ -71,7 +72,6 @@ async def _gather(
         await parts.records.attempts(task),
         None if array.manifest is None else await parts.manifests.get(array.manifest, task.index),
         number=attempt,
-        in_containers=settings.engine != "process",
     )
     secrets = await local_secrets().resolve(record.job) if with_secrets else {}
     return this, secrets, settings.docker_host
@@ -81,7 +81,8 @@ def _print(this: Again, host: str | None, *, shell: bool) -> None:
     if this.secrets:
         remark(f"needs in its environment: {', '.join(this.secrets)}")
     if this.image:
-        click.echo(reproducing.docker_line(this, cpus=_cpus(), host=host, shell=shell))
+        root = runs_as_root(this.image, host)
+        click.echo(reproducing.docker_line(this, cpus=_cpus(), host=host, root=root, shell=shell))
     else:
         environment = process_environment(this.environment, reproducing.HERE)
         click.echo(reproducing.process_line(this, environment, shell=shell))
@@ -93,8 +94,35 @@ def _in_container(this: Again, secrets: Mapping[str, str], host: str | None, *, 
         message = "there is no `docker` command here; see the line it would run with --print"
         raise Unavailable(message)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    command = reproducing.docker_command(this, cpus=_cpus(), host=host, terminal=terminal, shell=shell)
+    root = runs_as_root(this.image or "", host)
+    if not root:
+        remark("the image does not run as root: its scratch directory is in memory here, and counts as such")
+    command = reproducing.docker_command(
+        this, cpus=_cpus(), host=host, root=root, terminal=terminal, shell=shell
+    )
     return foreground([docker, *command[1:]], {**os.environ, **secrets}, None, stdin=shell)
+
+
+def runs_as_root(image: str, host: str | None) -> bool:
+    """As far as the engine knows the image."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return True
+    command = [
+        docker,
+        *(["--host", host] if host else []),
+        "image",
+        "inspect",
+        "--format",
+        "{{.Config.User}}",
+    ]
+    try:
+        asked = subprocess.run(
+            [*command, image], capture_output=True, text=True, timeout=INSPECT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    return asked.returncode != 0 or asked.stdout.strip().partition(":")[0] in ("", "0", "root")
 
 
 def _here(this: Again, secrets: Mapping[str, str], *, shell: bool) -> int:

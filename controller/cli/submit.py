@@ -139,7 +139,7 @@ def _draft(
 def _dry_run(settings: Settings, draft: JobDraft, output: Format) -> None:
     from controller.cli.dry_run import print_dry_run  # few ask for it
 
-    asyncio.run(print_dry_run(settings, draft, output))
+    asyncio.run(print_dry_run(draft, output, settings.docker_host))
 
 
 def default_name(tail: list[str]) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 
+from controller.cli.app import INTERRUPTED
 from controller.cli.live import display
 from controller.cli.output import Command, Format, duration, remark
 from controller.cli.supervision import say_what_still_runs
@@ -18,7 +19,6 @@ from controller.wiring import Parts
 from runner.model import Status
 from runner.records import JobRecord
 
-INTERRUPTED = 130
 NOTICEABLE = 0.3
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
