@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from runner.array import Array
 from runner.model import (
-    Array,
     Charge,
     Job,
     Kind,
@@ -28,7 +28,8 @@ from runner.model import (
     TaskId,
     Usage,
 )
-from runner.records import HostReport
+from runner.ports import Supervision
+from runner.records import HostReport, Note
 
 VERSION = 1
 MAX_POINTER = 1024
@@ -137,6 +138,7 @@ _OUTCOME = Shape(
     metadata=_MAPPING,
 )
 _REPORT = Shape(HostReport, engines=_STRINGS, queues=_STRINGS)
+_NOTE = Shape(Note, demand=_MAPPING, waiting=_MAPPING, reasons=_MAPPING)
 
 
 def encode_pointer(task: TaskId) -> str:
@@ -192,6 +194,26 @@ def encode_report(report: HostReport) -> str:
 def decode_report(text: str) -> HostReport:
     """Raises DecodeError."""
     return _decode(_REPORT, text)
+
+
+def encode_note(note: Note) -> str:
+    return _encode({"v": VERSION, **_NOTE.pack(note)})
+
+
+def decode_note(text: str) -> Note:
+    """Raises DecodeError."""
+    return _decode(_NOTE, text)
+
+
+def demand_on(channels: Collection[str], supervision: Supervision) -> int:
+    """Tasks on these channels that an idle machine should stay for: those that wait, where the leader tells them from
+    those that run elsewhere; of all channels, where it does not tell these apart."""
+    try:
+        note = decode_note(supervision.note)
+    except DecodeError:
+        return supervision.demand
+    demand = note.demand if note.waiting is None else note.waiting
+    return sum(demand.get(channel, 0) for channel in channels)
 
 
 def encode_metadata(metadata: Mapping[str, str]) -> str:

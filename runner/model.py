@@ -6,14 +6,11 @@ seconds since the Unix epoch, UTC (float).
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from itertools import accumulate
 
-MAX_ARRAY = 1_000_000
+from runner.array import Array
 
 
 class Status(StrEnum):
@@ -68,65 +65,6 @@ class TaskId:
         return f"{self.job_id}/{self.index}"
 
 
-@dataclass(frozen=True)
-class Array:
-    """The indices of a job's tasks, ascending and distinct, as spans that cost nothing to hold however long.
-
-    `manifest` names the stored lines or items, by content; a task's item is the one at its index. `total` is the
-    size the container is told: that of the whole array when only some of its indices are run.
-    """
-
-    spans: tuple[range, ...]
-    total: int
-    manifest: str | None = None
-
-    @cached_property
-    def size(self) -> int:
-        return sum(len(span) for span in self.spans)
-
-    def __iter__(self) -> Iterator[int]:
-        for span in self.spans:
-            yield from span
-
-    def __contains__(self, index: int) -> bool:
-        at = bisect_right(self._firsts, index) - 1
-        return at >= 0 and index in self.spans[at]
-
-    def rank(self, index: int) -> int:
-        """How many of the indices are smaller than `index`: its position, if it is one of them."""
-        at = bisect_right(self._firsts, index) - 1
-        if at < 0:
-            return 0
-        span = self.spans[at]
-        return self._before[at] + min(len(span), -((span.start - index) // span.step))
-
-    @cached_property
-    def _firsts(self) -> list[int]:
-        return [span.start for span in self.spans]
-
-    @cached_property
-    def _before(self) -> list[int]:
-        return [0, *accumulate(len(span) for span in self.spans)]
-
-    def window(self, start: int, count: int) -> list[int]:
-        """The indices at positions `start` to `start + count - 1`, without walking what comes before them."""
-        found: list[int] = []
-        for span in self.spans:
-            if start >= len(span):
-                start -= len(span)
-                continue
-            taken = span[start : start + count - len(found)]
-            found.extend(taken)
-            start = 0
-            if len(found) >= count:
-                break
-        return found
-
-    @classmethod
-    def of_size(cls, size: int, manifest: str | None = None) -> Array:
-        return cls(spans=(range(size),), total=size, manifest=manifest)
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a task may use. `timeout` counts from the container's start; `grace` lies between SIGTERM and SIGKILL."""
@@ -174,7 +112,7 @@ class Mount:
 @dataclass(frozen=True, slots=True)
 class Secret:
     """An environment variable of the task whose value is read on the host at start and is written nowhere. `source`
-    is `file` or `env`; `reference` the file's path or the variable's name there.
+    is `file`, `env` or `arn`; `reference` the file's path, the variable's name there, or the secret's ARN.
     """
 
     name: str
@@ -195,7 +133,9 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a user submits; immutable once submitted. `bare`: a plain process although it names an image."""
+    """What a user submits; immutable once submitted. `bare`: a plain process although it names an image. `role`: the
+    IAM role its tasks act in.
+    """
 
     id: str
     name: str
@@ -211,6 +151,7 @@ class Job:
     mounts: tuple[Mount, ...] = ()
     secrets: tuple[Secret, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
+    role: str | None = None
     idempotency_key: str | None = None
     bare: bool = False
     created_at: float = 0.0
@@ -228,7 +169,8 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A message held for a while. `token` is what the queue wants to see on extend and complete; `receives` counts
-    deliveries. After `hidden_until`, in the event loop's time, the queue may hand the message to someone else.
+    deliveries. In the event loop's time: after `hidden_until` the queue may hand the message to someone else; it was
+    `received` then, which counts where a queue bounds how long it may be held in all.
     """
 
     task: TaskId
@@ -237,6 +179,7 @@ class Lease:
     token: str
     receives: int
     hidden_until: float
+    received: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +217,9 @@ NO_USAGE = Usage()
 class Outcome:
     """How an attempt ended. A value, never an exception.
 
-    `tail` holds the last lines of output, kept for failures only. `log_bytes` is what the task wrote, `log_dropped`
-    of it was not kept. `memory`: what the attempt might use, where that was not what its job says.
+    `tail`: the last lines of output, for failures only. `log_bytes` is what the task wrote, `log_dropped` of it was not
+    kept, `log` says where the rest lies, unless the logs find it by themselves. `memory`: what the attempt might use,
+    where that was not what its job says. `machine_type` is the host's.
     """
 
     kind: Kind
@@ -290,6 +234,8 @@ class Outcome:
     tail: tuple[str, ...] = ()
     log_bytes: int = 0
     log_dropped: int = 0
+    log: str = ""
+    machine_type: str = ""
     memory: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from runner.hosts import Capacity as Capacity
+from runner.hosts import Host as Host
+from runner.hosts import Notice as Notice
 from runner.model import NO_USAGE, Attempt, Job, Lease, Mount, Outcome, Sidecar, TaskId, Usage
 from runner.records import Backlog, HostReport, Refusal, Verdict
 
@@ -58,10 +61,14 @@ class Queue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """What an agent may know of the controller. `demand` counts tasks waiting or running, all jobs together."""
+    """What an agent may know of the controller. `demand` counts tasks waiting or running, all jobs together.
+
+    `note` is what was published beside it: the demand by channel, the decisions (`runner.codec.decode_note`).
+    """
 
     led: bool
     demand: int
+    note: str = ""
 
 
 class Ledger(Protocol):
@@ -213,45 +220,14 @@ class Engine(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    vcpus: float
-    memory: int
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """The host is going away. With `at` (epoch seconds) all must be over by then; without, finish and take no new."""
-
-    reason: str
-    at: float | None = None
-
-
-class Host(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    def capacity(self) -> Capacity:
-        """What tasks may use: the machine's, minus what is reserved."""
-        ...
-
-    async def notice(self) -> Notice | None: ...
-
-    async def health(self) -> str:
-        """An empty string if tasks can be taken, else one line on why not (disk low, say)."""
-        ...
-
-    async def protect(self, busy: bool) -> None: ...
-
-    async def retire(self) -> None: ...
-
-
 class LogWriter(Protocol):
     """One attempt's log. Never raises for a full disk: it counts what it dropped."""
 
     def write(self, data: bytes) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Idempotent. What the properties say holds from then on."""
+        ...
 
     @property
     def written(self) -> int:
@@ -263,14 +239,19 @@ class LogWriter(Protocol):
         """Bytes of them that were not kept."""
         ...
 
+    @property
+    def place(self) -> str:
+        """Where the rest is kept, for the attempt's record; empty if logs are found without."""
+        ...
+
 
 class Logs(Protocol):
     def writer(self, attempt: Attempt) -> LogWriter:
         """Starts the attempt's log anew. Takes no space until something is written."""
         ...
 
-    def read(self, task: TaskId, number: int, start: int = 0) -> AsyncIterator[bytes]:
-        """What is kept of one attempt's log from byte `start`; nothing if there is none."""
+    async def flush(self) -> None:
+        """Before this host goes: put what was kept where others can read it, as far as that can be done soon."""
         ...
 
 
@@ -286,7 +267,21 @@ class Manifests(Protocol):
         ...
 
 
+class Roles(Protocol):
+    """Lets a task act in the role that its job names."""
+
+    async def grant(self, job: Job, attempt: Attempt) -> Mapping[str, str]:
+        """Environment variables by which the task finds its credentials, none of which may stand in a log; empty for a
+        job without a role. The same for the same attempt. Raises StartError, EngineUnavailable."""
+        ...
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """The attempt is over: its variables are worth nothing any more. Harmless if nothing was granted."""
+        ...
+
+
 class Secrets(Protocol):
     async def resolve(self, job: Job) -> Mapping[str, str]:
-        """Environment variable → value. Raises StartError, naming the secret and never its value."""
+        """Environment variable → value. Raises StartError, or EngineUnavailable where another try may help; they name
+        the secret and never its value."""
         ...

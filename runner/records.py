@@ -129,6 +129,18 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the ledger has of an attempt whose log is to be read. `outcome` None: as far as it knows, not ended."""
+
+    owner: str | None = None
+    begun_at: float | None = None
+    outcome: Outcome | None = None
+
+
+UNRECORDED = Recorded()
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """One queue's depth. On SQS these are approximate and up to a minute old; `as_of` says when they were read."""
 
@@ -140,6 +152,22 @@ class Backlog:
     @property
     def total(self) -> int:
         return self.visible + self.in_flight + self.delayed
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that was put aside: unreadable (`task` is None then), or received too often.
+
+    `queue` is where it came from, `receives` how often it was received there. `at`: when it was put aside, or sent.
+    """
+
+    id: str
+    queue: str
+    body: str
+    reason: str
+    receives: int
+    at: float
+    task: TaskId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +188,20 @@ class HostReport:
     started_at: float
     seen_at: float
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the leader publishes beside the demand, for agents and for people.
+
+    `demand`: tasks that wait or run, by channel; channels without any are left out. `reasons`: by compute environment,
+    why it has the machines it has. `waiting`: of `demand` those that another machine could begin; None where it is all
+    the same.
+    """
+
+    demand: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, int] | None = None
 
 
 class RefusalKind(StrEnum):
