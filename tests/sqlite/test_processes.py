@@ -16,7 +16,8 @@ import pytest
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.model import Array, Job, TaskId
+from runner.array import Array
+from runner.model import Job, TaskId
 from runner.records import Counts
 
 pytestmark = pytest.mark.processes

@@ -15,7 +15,8 @@ import pytest
 from runner.adapters.sqlite import cursor, jobs, listing
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.model import Array, Job, Status
+from runner.array import Array
+from runner.model import Job, Status
 from runner.records import Ending
 
 T = TypeVar("T")

@@ -9,7 +9,8 @@ import pytest
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.model import Array, Attempt, Job, Lease, TaskId
+from runner.array import Array
+from runner.model import Attempt, Job, Lease, TaskId
 from runner.records import Refusal, RefusalKind
 
 JOB = Job(id="job-1", name="a-job", command=("true",), array=Array.of_size(1))

@@ -17,8 +17,9 @@ from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
+from runner.array import Array
 from runner.errors import StorageError
-from runner.model import Array, Job, TaskId
+from runner.model import Job, TaskId
 
 NOBODY = 65534
 
@@ -111,6 +112,20 @@ async def test_a_newer_schema_is_refused(path: Path) -> None:
     newer.close()
     with pytest.raises(StorageError, match=r"runner\.db has schema version 99 .* newest release"):
         await Database.open(path)
+
+
+async def test_a_file_of_the_first_release_is_brought_up_to_date(path: Path) -> None:
+    await make(path)
+    older = sqlite3.connect(path)
+    older.execute("ALTER TABLE leader DROP COLUMN note")
+    older.execute("PRAGMA user_version = 1")
+    older.close()
+    database = await Database.open(path)
+    records, ledger = SqliteRecords(database, time.time), SqliteLedger(database, time.time, lease=30.0)
+    await records.lead("one", 60.0)
+    await records.publish("one", 5, "why")
+    assert (await ledger.supervision()).note == "why"
+    await database.close()
 
 
 async def test_a_corrupt_file_is_reported(path: Path) -> None:

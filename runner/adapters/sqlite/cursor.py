@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from runner.adapters.sqlite import jobs
-from runner.model import Array
+from runner.array import Array
 from runner.records import Window
 
 CHUNK = 10_000

@@ -26,16 +26,18 @@ def resign(connection: sqlite3.Connection, *, holder: str) -> None:
     connection.execute("UPDATE leader SET until = 0 WHERE holder = ?", (holder,))
 
 
-def publish(connection: sqlite3.Connection, *, holder: str, demand: int, now: float) -> None:
+def publish(connection: sqlite3.Connection, *, holder: str, demand: int, note: str, now: float) -> None:
     connection.execute(
-        "UPDATE leader SET demand = ? WHERE holder = ? AND until > ? AND demand <> ?",
-        (demand, holder, now, demand),
+        "UPDATE leader SET demand = ?, note = ? WHERE holder = ? AND until > ? AND (demand <> ? OR note <> ?)",
+        (demand, note, holder, now, demand, note),
     )
 
 
 def supervision(connection: sqlite3.Connection, *, now: float) -> Supervision:
-    row = connection.execute("SELECT until > ?, demand FROM leader", (now,)).fetchone()
-    return Supervision(led=bool(row[0]), demand=row[1]) if row else Supervision(led=False, demand=0)
+    row = connection.execute("SELECT until > ?, demand, note FROM leader", (now,)).fetchone()
+    if row is None:
+        return Supervision(led=False, demand=0)
+    return Supervision(led=bool(row[0]), demand=row[1], note=row[2])
 
 
 def report(connection: sqlite3.Connection, *, report: HostReport) -> None:

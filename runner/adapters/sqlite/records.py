@@ -82,8 +82,8 @@ class SqliteRecords:
     async def resign(self, holder: str) -> None:
         await self._database.write(partial(leadership.resign, holder=holder))
 
-    async def publish(self, holder: str, demand: int) -> None:
-        work = partial(leadership.publish, holder=holder, demand=demand, now=self._now())
+    async def publish(self, holder: str, demand: int, note: str = "") -> None:
+        work = partial(leadership.publish, holder=holder, demand=demand, note=note, now=self._now())
         await self._database.write(work)
 
     async def hosts(self) -> Sequence[HostReport]:

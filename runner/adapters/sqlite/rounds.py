@@ -8,7 +8,7 @@ from typing import NamedTuple
 from runner.adapters.sqlite import jobs
 from runner.adapters.sqlite.settling import close_if_over
 from runner.adapters.sqlite.text import storable
-from runner.model import Array
+from runner.array import Array
 from runner.records import Ending
 
 # Opening a task again, whichever is meant: its last attempt becomes history, its row begins anew.

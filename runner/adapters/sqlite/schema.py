@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 
 from runner.errors import StorageError
 
-VERSION = 1
+NEW = 0
+VERSION = 2
 APPLICATION_ID = 0x53_48_52_44  # "SHRD"
 
 TABLES = (
@@ -123,23 +125,27 @@ TABLES = (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         holder TEXT NOT NULL,
         until REAL NOT NULL,
-        demand INTEGER NOT NULL DEFAULT 0
+        demand INTEGER NOT NULL DEFAULT 0,
+        note TEXT NOT NULL DEFAULT ''
     )
     """,
 )
 
+# From each older version to the next: files of earlier releases are brought up to date when they are opened.
+UPGRADES: Mapping[int, Sequence[str]] = {1: ("ALTER TABLE leader ADD COLUMN note TEXT NOT NULL DEFAULT ''",)}
+
 
 def ensure(connection: sqlite3.Connection, file: str) -> None:
-    """Create the tables in a new file; recognise an old one. Raises StorageError for anything else."""
-    if _recognised(connection, file):
+    """Create the tables in a new file, bring an older one up to date. Raises StorageError for anything else."""
+    if _version(connection, file) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not _recognised(connection, file):  # another process may have been first
-            for statement in TABLES:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        version = _version(connection, file)  # another process may have been first
+        for statement in _missing(version):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a full disk ends it by itself
@@ -147,22 +153,31 @@ def ensure(connection: sqlite3.Connection, file: str) -> None:
         raise
 
 
-def _recognised(connection: sqlite3.Connection, file: str) -> bool:
+def _missing(version: int) -> Iterator[str]:
+    if version == NEW:
+        yield from TABLES
+        return
+    for older in range(version, VERSION):
+        yield from UPGRADES[older]
+
+
+def _version(connection: sqlite3.Connection, file: str) -> int:
+    """Of the file's tables; NEW: it has none. Raises StorageError if they are not ours, or of a later version."""
     application = _number(connection, "PRAGMA application_id")
     version = _number(connection, "PRAGMA user_version")
     tables = _number(connection, "SELECT count(*) FROM sqlite_schema")
     if (application, version, tables) == (0, 0, 0):
-        return False
+        return NEW
     if application != APPLICATION_ID:
         message = f"database {file} belongs to another program; move it away, or choose another directory"
         raise StorageError(message)
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         message = (
             f"database {file} has schema version {version} and this program knows {VERSION}; "
             "use the newest release that ever wrote to it"
         )
         raise StorageError(message)
-    return True
+    return version
 
 
 def _number(connection: sqlite3.Connection, sql: str) -> int:

@@ -1,0 +1,74 @@
+"""A simulated SQS in virtual time, counted, with faults on request: what the tests of the adapter begin with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from runner.adapters.sqs.queue import SqsQueue
+from runner.model import Lease, TaskId
+from tests.aws.simulated_sqs import SimulatedSqs
+from tests.aws.wrappers import Counting, Faulty
+from tests.sqs.rig import create_queues, make_queue, queue_name
+from tests.virtual_time import now, run
+
+HIDE = 60.0
+
+Scene = Callable[..., Coroutine[Any, Any, None]]
+
+
+def virtual(scene: Scene) -> Callable[..., None]:
+    """A test in virtual time: it waits for nothing."""
+
+    @functools.wraps(scene)
+    def test(*args: Any, **kwargs: Any) -> None:
+        run(scene(*args, **kwargs))
+
+    return test
+
+
+class Stage:
+    """`service` is SQS itself, `faulty` what fails as planned, `aws` counts what the adapter asks of it."""
+
+    def __init__(self, **service: Any) -> None:
+        self.service = SimulatedSqs(now, **service)
+        self.faulty = Faulty(self.service)
+        self.aws = Counting(self.faulty)
+
+    @classmethod
+    async def set(cls, **service: Any) -> Stage:
+        stage = cls(**service)
+        await create_queues(stage.service)
+        return stage
+
+    def queue(self, channels: Mapping[str, int] | None = None, **settings: Any) -> SqsQueue:
+        return make_queue(self.aws, now, channels, **settings)
+
+    def visible(self, channel: str = "default") -> int:
+        return int(self._attributes(channel)["ApproximateNumberOfMessages"])
+
+    def in_flight(self, channel: str = "default") -> int:
+        return int(self._attributes(channel)["ApproximateNumberOfMessagesNotVisible"])
+
+    def delayed(self, channel: str = "default") -> int:
+        return int(self._attributes(channel)["ApproximateNumberOfMessagesDelayed"])
+
+    def messages(self, channel: str = "default") -> int:
+        return len(self.service.queues[queue_name(channel)])
+
+    def _attributes(self, channel: str) -> Mapping[str, str]:
+        return self.service.queues[queue_name(channel)].attributes()
+
+
+def task(index: int = 0) -> TaskId:
+    return TaskId("job-1", index)
+
+
+def tasks(count: int) -> list[TaskId]:
+    return [task(index) for index in range(count)]
+
+
+async def take_one(queue: SqsQueue, hide: float = HIDE) -> Lease:
+    (lease,) = await queue.receive(1, wait=0.0, hide=hide)
+    return lease
