@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from controller.ports import Records
-from runner.model import Array, Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
+from runner.array import Array
+from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
 from runner.ports import Ledger, Queue
 from runner.records import Ending, JobRecord, Refusal, TaskRecord, Verdict
 from tests.contracts.rigs import EPOCH

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from controller.ports import Records
+from controller.ports import DeadLetters, Records
 from runner.adapters.sqlite.database import Database
+from runner.adapters.sqlite.dead_letters import SqliteDeadLetters
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
@@ -45,6 +46,8 @@ class Rig(Protocol):
     def ledger(self) -> Ledger: ...
 
     def records(self) -> Records: ...
+
+    def dead_letters(self) -> DeadLetters: ...
 
     async def peer(self) -> Rig:
         """The same data and the same time, seen by another process."""
@@ -92,6 +95,9 @@ class SqliteRig:
     def records(self) -> Records:
         return SqliteRecords(self._database, self._clock)
 
+    def dead_letters(self) -> DeadLetters:
+        return SqliteDeadLetters(self._database, self._clock)
+
     async def put_raw(self, queue: str, payload: str) -> None:
         sql = "INSERT INTO messages (queue, visible_at, body) VALUES (?, ?, ?)"
         values = (queue, self._clock(), payload)
@@ -138,8 +144,12 @@ class FileRig(SqliteRig):
         await super().close()
 
 
-RIGS = ("memory", "file")
+RIGS = ("memory", "file", "aws")
 
 
 async def make_rig(name: str, folder: Path) -> Rig:
+    if name == "aws":
+        from tests.contracts.aws_rig import AwsRig
+
+        return await AwsRig.make()
     return MemoryRig() if name == "memory" else await FileRig.make(folder / "runner.db")

@@ -173,6 +173,22 @@ async def test_agents_learn_the_demand_that_the_leader_publishes(ledger: Ledger,
     assert (supervision.led, supervision.demand) == (True, 17)
 
 
+async def test_a_note_comes_with_the_demand(ledger: Ledger, records: Records) -> None:
+    await records.lead("one", 60.0)
+    await records.publish("one", 17, '{"reason": "seventeen \u2026"}')
+    assert (await ledger.supervision()).note == '{"reason": "seventeen \u2026"}'
+
+
+async def test_a_new_note_takes_the_place_of_the_old_though_the_demand_is_the_same(
+    ledger: Ledger, records: Records
+) -> None:
+    await records.lead("one", 60.0)
+    for note in ("one", "two", ""):
+        await records.publish("one", 17, note)
+        supervision = await ledger.supervision()
+        assert (supervision.demand, supervision.note) == (17, note)
+
+
 async def test_agents_learn_that_the_leader_is_gone(rig: Rig, ledger: Ledger, records: Records) -> None:
     await records.lead("one", 60.0)
     await rig.advance(61.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.ports import Records
-from runner.model import Array
+from runner.array import Array
 from runner.ports import Ledger
 from tests.contracts.acts import begin, cancel, fail, give_back, read, registered, send_all, succeed
 

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from controller.ports import Records
-from runner.model import Array, Attempt, Charge, Limits, Status, TaskId
+from runner.array import Array
+from runner.model import Attempt, Charge, Limits, Status, TaskId
 from runner.ports import Ledger
 from runner.records import RefusalKind
 from tests.contracts.acts import (

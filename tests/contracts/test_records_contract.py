@@ -8,8 +8,9 @@ import itertools
 import pytest
 
 from controller.ports import Records
+from runner.array import Array
 from runner.errors import Conflict
-from runner.model import Array, Kind, Limits, Mount, Retry, Rule, Secret, Sidecar, Status
+from runner.model import Kind, Limits, Mount, Retry, Rule, Secret, Sidecar, Status
 from runner.ports import Ledger
 from runner.records import Counts, JobRecord
 from tests.contracts.acts import a_job, begin, cancel, fail, give_up, read, registered, succeed

@@ -1,0 +1,33 @@
+"""What the parts of the ledger share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.adapters.dynamodb.standings import Standings
+from runner.adapters.dynamodb.table import Table
+from runner.adapters.dynamodb.totals import Totals
+from runner.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """`history`: for how long, in seconds, records are kept after they were written; None: for ever."""
+
+    now: Clock
+    history: float | None
+
+    def expires(self) -> int | None:
+        return None if self.history is None else int(self.now() + self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`lease`: after so many seconds without a beat an owner counts as silent."""
+
+    table: Table
+    now: Clock
+    lease: float
+    lifetime: Lifetime
+    standings: Standings
+    totals: Totals
