@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
-from controller.ports import Records
+from controller.ports import LogReader, Records
+from runner.errors import NotFound
 from runner.model import Status, TaskId
-from runner.ports import Logs
-from runner.records import JobRecord, TaskRecord
+from runner.records import UNRECORDED, JobRecord, Recorded, TaskRecord
+
+Missing = Callable[[str], None]
+"""Told of each log that was kept and is gone."""
 
 POLL = 0.3
 PAGE = 1000
@@ -28,22 +31,34 @@ class Line:
 
 
 class Source:
-    """One attempt's output, read on from where it was read last. `tail`: only so many lines of the past."""
+    """One attempt's output, read on from where it was read last. `tail`: only so many lines of the past.
 
-    def __init__(self, logs: Logs, task: TaskId, attempt: int, tail: int | None) -> None:
+    `missing` is told once of a log that is gone.
+    """
+
+    def __init__(
+        self,
+        logs: LogReader,
+        task: TaskId,
+        attempt: int,
+        tail: int | None,
+        missing: Missing = lambda _: None,
+    ) -> None:
         self._logs = logs
         self.task = task
         self.attempt = attempt
         self._tail = tail
+        self._missing = missing
         self._offset = 0
         self._looked = False
         self._partial = b""
+        self._gone = False
 
-    async def new(self) -> AsyncIterator[bytes]:
+    async def new(self, recorded: Recorded = UNRECORDED) -> AsyncIterator[bytes]:
         """What was written since the last call."""
         past = None if self._looked or self._tail is None else _Tail(self._tail)
         self._looked = True
-        async for data in self._logs.read(self.task, self.attempt, self._offset):
+        async for data in self._kept(recorded):
             self._offset += len(data)
             if past is None:
                 yield data
@@ -52,9 +67,19 @@ class Source:
         if past is not None:
             yield past.data
 
-    async def lines(self, *, last: bool) -> AsyncIterator[Line]:
+    async def _kept(self, recorded: Recorded) -> AsyncIterator[bytes]:
+        if self._gone:
+            return
+        try:
+            async for data in self._logs.read(self.task, self.attempt, self._offset, recorded):
+                yield data
+        except NotFound as error:
+            self._gone = True
+            self._missing(str(error))
+
+    async def lines(self, recorded: Recorded = UNRECORDED, *, last: bool) -> AsyncIterator[Line]:
         """Whole lines since the last call; `last`: what remains counts as a line as well."""
-        async for data in self.new():
+        async for data in self.new(recorded):
             *whole, self._partial = (self._partial + data).split(b"\n")
             for line in whole:
                 yield self._line(line)
@@ -91,14 +116,25 @@ class _Tail:
         return b"\n".join(self._lines) if self._most else b""
 
 
+async def recorded_of(records: Records, record: TaskRecord, number: int) -> Recorded:
+    """What the ledger has of the task's attempt of that number. Reads its history only for an earlier one."""
+    if number == record.attempt:
+        return Recorded(record.owner, record.begun_at, record.outcome)
+    for ended in await records.attempts(record.task):
+        if ended.number == number:
+            return Recorded(ended.owner, ended.begun_at, ended.outcome)
+    return UNRECORDED
+
+
 async def read_task(
     records: Records,
-    logs: Logs,
+    logs: LogReader,
     task: TaskId,
     *,
     attempt: int | None = None,
     tail: int | None = None,
     follow: bool = False,
+    missing: Missing = lambda _: None,
 ) -> AsyncIterator[tuple[int, bytes]]:
     """A task's output with the attempt it is of: the one given, else the latest.
 
@@ -108,14 +144,14 @@ async def read_task(
     while True:
         # Read before the output: once the record says that it has ended, all of the output is there.
         record = await records.task(task)
-        number = attempt or (record.attempt if record else 0)
-        if number and (source is None or source.attempt != number):
+        number = (attempt or record.attempt) if record else 0
+        if record and number and (source is None or source.attempt != number):
             if source is not None:
-                async for data in source.new():
+                async for data in source.new(await recorded_of(records, record, source.attempt)):
                     yield source.attempt, data
-            source = Source(logs, task, number, tail if source is None else None)
-        if source is not None:
-            async for data in source.new():
+            source = Source(logs, task, number, tail if source is None else None, missing)
+        if record and source is not None:
+            async for data in source.new(await recorded_of(records, record, source.attempt)):
                 yield source.attempt, data
         if not follow or await _no_more(records, task, record, attempt):
             return
@@ -135,9 +171,17 @@ class Merged:
     Tasks that ended are left behind: what is kept grows with those still open between them, not with the job.
     """
 
-    def __init__(self, records: Records, logs: Logs, record: JobRecord, tail: int | None) -> None:
+    def __init__(
+        self,
+        records: Records,
+        logs: LogReader,
+        record: JobRecord,
+        tail: int | None,
+        missing: Missing = lambda _: None,
+    ) -> None:
         self._records = records
         self._logs = logs
+        self._missing = missing
         self._job_id = record.job.id
         self._tail = tail
         self._open: dict[int, Source] = {}
@@ -178,14 +222,16 @@ class Merged:
             return
         source = self._open.get(index)
         if source is not None and source.attempt != task.attempt:
-            async for line in source.lines(last=True):
+            async for line in source.lines(await recorded_of(self._records, task, source.attempt), last=True):
                 yield line
             source = None
         if source is None:
-            source = self._open[index] = Source(self._logs, task.task, task.attempt, self._tail)
+            source = Source(self._logs, task.task, task.attempt, self._tail, self._missing)
+            self._open[index] = source
         # A task that waits for another try has ended this attempt as well.
         over = task.status is not Status.RUNNING
-        async for line in source.lines(last=last or over):
+        recorded = await recorded_of(self._records, task, task.attempt)
+        async for line in source.lines(recorded, last=last or over):
             yield line
         if over:
             del self._open[index]

@@ -19,6 +19,7 @@ from runner.errors import BadInput
 from runner.model import TaskId
 from runner.records import JobRecord
 
+MISSING_SHOWN = 5
 PREFIX_COLOURS = (
     "cyan",
     "green",
@@ -53,6 +54,10 @@ def command(app: App, selector: str, follow: bool, tail: int | None, attempt: in
         record = await select_one(parts.records, selector.rpartition("/")[0] or selector)
         if follow and not record.status.terminal:
             await say_if_unsupervised(parts, record.job.id)
+            if not parts.logs.live:
+                remark(
+                    "what a task writes is shown when its attempt has ended: for live output set fleet.log_group"
+                )
         if "/" in selector or record.job.array.size == 1:
             record, task = await select_task(parts.records, selector)
             await _print_task(parts, record, task, follow=follow, tail=tail, attempt=attempt)
@@ -76,7 +81,7 @@ async def _print_task(
         remark(f"{task} has had {found.attempt} attempts")
     write, current = _raw_writer(), 0
     async for number, data in read_task(
-        parts.records, parts.logs, task, attempt=attempt, tail=tail, follow=follow
+        parts.records, parts.logs, task, attempt=attempt, tail=tail, follow=follow, missing=remark
     ):
         if current and number != current:
             remark(f"attempt {number}")
@@ -94,8 +99,26 @@ async def _say_what_is_missing(parts: Parts, record: JobRecord, task: TaskId) ->
 async def _print_job(parts: Parts, record: JobRecord, *, follow: bool, tail: int | None) -> None:
     write = _line_writer()
     width = len(str(record.job.array.spans[-1][-1]))
-    async for each in Merged(parts.records, parts.logs, record, tail).lines(follow=follow):
+    missing = _Missing()
+    async for each in Merged(parts.records, parts.logs, record, tail, missing).lines(follow=follow):
         write(each, f"{each.task.index:>{width}} | ")
+    missing.say_the_rest()
+
+
+class _Missing:
+    """Says of the first logs that are gone, and counts the others: a lost host may have had those of thousands."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, problem: str) -> None:
+        self._count += 1
+        if self._count <= MISSING_SHOWN:
+            remark(problem)
+
+    def say_the_rest(self) -> None:
+        if self._count > MISSING_SHOWN:
+            remark(f"{self._count - MISSING_SHOWN} more logs are gone")
 
 
 def _raw_writer() -> Callable[[bytes], None]:

@@ -12,6 +12,7 @@ from runner.codec import JOB_ID
 from runner.errors import BadInput
 from runner.model import Attempt, TaskId
 from runner.ports import LogWriter
+from runner.records import UNRECORDED, Recorded
 
 TAIL = 64 * 1024
 CHUNK = 256 * 1024
@@ -19,11 +20,14 @@ PER_DIRECTORY = 1000
 
 
 class FileLogs:
-    """Implements `runner.ports.Logs` under `root`: `<job>/<index // 1000>/<index>.<attempt>.log`.
+    """Implements `runner.ports.Logs` and `controller.ports.LogReader` under `root`:
+    `<job>/<index // 1000>/<index>.<attempt>.log`.
 
     `limit` bytes of an attempt's output are kept. Of more than that it is the beginning and, added when the
     attempt ends, the last `TAIL`, with a line between them that says how much is missing.
     """
+
+    live = True
 
     def __init__(self, root: Path, limit: int) -> None:
         self._root = str(root.absolute())
@@ -35,7 +39,16 @@ class FileLogs:
             os.unlink(path)
         return FileLogWriter(path, self._limit)
 
-    async def read(self, task: TaskId, number: int, start: int = 0) -> AsyncIterator[bytes]:
+    async def flush(self) -> None:
+        """Nothing to do: what is written is there."""
+
+    async def read(
+        self,
+        task: TaskId,
+        number: int,
+        start: int = 0,
+        recorded: Recorded = UNRECORDED,  # noqa: ARG002 - the port's: here a log is found by its name
+    ) -> AsyncIterator[bytes]:
         try:
             file = os.open(self._path(task, number), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -57,6 +70,8 @@ class FileLogs:
 
 class FileLogWriter:
     """Takes no file before the first byte. What the disk has no room for counts as dropped."""
+
+    place = ""
 
     def __init__(self, path: str, limit: int) -> None:
         self._path = path

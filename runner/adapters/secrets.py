@@ -30,7 +30,7 @@ class LocalSecrets:
             return value
         if secret.source == "file":
             return await asyncio.to_thread(from_file, secret)
-        raise failure(secret, "a secret comes from a file or from env")
+        raise failure(secret, "here a secret comes from a file or from env")
 
 
 def from_file(secret: Secret) -> str:
