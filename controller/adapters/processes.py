@@ -11,14 +11,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import structlog
 
-from controller.model import FleetCapacity
+from controller.model import EnvironmentCapacity
 from runner.agent.identity import is_held
 from runner.errors import Unavailable
+from runner.routing import LOCAL
 from runner.settings import Settings
 from runner.wiring import host_state
 
@@ -43,12 +44,15 @@ class ProcessFleet:
         self._not_before = 0.0
         self.trouble = ""
 
-    async def capacity(self) -> FleetCapacity:
-        return FleetCapacity(
-            running=sum(1 for _ in self._alive()), maximum=self._settings.supervisor.max_agents
-        )
+    async def capacity(self) -> Mapping[str, EnvironmentCapacity]:
+        alive = sum(1 for _ in self._alive())
+        most = self._settings.supervisor.max_agents
+        return {LOCAL: EnvironmentCapacity(LOCAL, alive, alive, pending=0, minimum=0, maximum=most)}
 
-    async def resize(self, desired: int) -> None:
+    async def replace(self, environment: str, instance: str) -> None:
+        """An agent that has ended is started again by `resize`; one that hangs has its watchdog."""
+
+    async def resize(self, environment: str, desired: int) -> None:  # noqa: ARG002  # there is one environment
         self._notice_failures()
         if asyncio.get_running_loop().time() < self._not_before:
             return

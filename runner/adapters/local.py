@@ -31,6 +31,7 @@ class LocalHost:
         disk: Callable[[Path], os.statvfs_result] = os.statvfs,
     ) -> None:
         self.name = name
+        self.machine_type = ""
         self._settings = settings
         self._home = home
         self._sharers = sharers
@@ -57,8 +58,14 @@ class LocalHost:
             return f"inodes low: {self._home} has {disk.f_favail} free, {least} are needed"
         return ""
 
+    async def mend(self) -> None:
+        """The disk is its owner's: nothing on it is ours to throw away."""
+
     async def protect(self, busy: bool) -> None:
         """Nobody scales this machine in."""
+
+    async def spared(self) -> bool:
+        return True
 
     async def retire(self) -> None:
         """The machine outlives its agent."""

@@ -28,7 +28,15 @@ from runner.agent.recording import record
 from runner.agent.room import Shape, shape_of
 from runner.agent.station import Station
 from runner.environment import task_environment
-from runner.errors import EngineError, NotFound, RunnerError, StartError, StorageError
+from runner.errors import (
+    EngineError,
+    EngineUnavailable,
+    NotFound,
+    RunnerError,
+    StartError,
+    StorageError,
+    Unavailable,
+)
 from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome
 from runner.outcomes import StopCause
 from runner.ports import Container, ContainerSpec, Engine, Exit, LogWriter
@@ -75,7 +83,7 @@ async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
         return None
     begun = await station.ledger.begin(lease, job, station.owner)
     if isinstance(begun, Attempt):
-        return job, Holding(lease, begun)
+        return job, Holding(lease, begun, job.limits.grace)
     await _turn_away(station, lease, begun)
     return None
 
@@ -99,6 +107,7 @@ async def _carry_out(station: Station, job: Job, holding: Holding) -> None:
         outcome = await _in_the_room(station, job, holding)
         await record(station, job, holding, outcome)
     finally:
+        station.roles.withdraw(holding.attempt)
         await station.heartbeat.drop(holding)
 
 
@@ -120,8 +129,12 @@ async def _run(station: Station, job: Job, holding: Holding, readying: Coroutine
         ready = await _unless_stopped(holding, readying)
         if ready is None:
             return outcomes.never_started(holding.stopped.result(), holding.detail, station.now())
+    except EngineError as error:
+        return outcomes.of_error(error, station.now())
+    try:
         container = await ready.engine.start(ready.spec, ready.capture)
     except EngineError as error:
+        ready.writer.close()
         return outcomes.of_error(error, station.now())
     started = Started(container, ready.capture, ready.writer)
     return await see_through(station, job, holding, started, job.limits.timeout)
@@ -143,7 +156,7 @@ async def _make_ready(
     """What may take long before the start: until there is room, which is kept until `stay` ends, and until the engine
     has the image."""
     await stay.enter_async_context(station.room.hold(holding.attempt.task, shape))
-    secrets = await station.secrets.resolve(job)
+    secrets = await station.confidential(job, holding.attempt)
     engine = station.engine_for(job)
     spec = await _spec(station, job, holding, secrets)
     await engine.prepare(job, station.room.slots)
@@ -171,23 +184,32 @@ async def see_through(
     container = started.container
     holding.started = started
     try:
-        ended, cause = await _watch(station, job, holding, container, time_left)
-        metadata = await started.metadata()
+        outcome = await _end(station, job, holding, started, time_left)
     except EngineError as error:
-        return Outcome(Kind.LOST, reason=f"lost sight of the container: {error}", finished_at=station.now())
+        reason = f"lost sight of the container: {error}"
+        outcome = Outcome(Kind.LOST, reason=reason, finished_at=station.now())
     finally:
         holding.started = None
         started.capture.close()
         await station.removals.add(container.remove())
-    trouble = await station.host.health() if ended.exit_code else ""
-    outcome = outcomes.of_exit(ended, cause, detail=holding.detail, disk_trouble=trouble)
     return replace(
         outcome,
         tail=() if outcome.kind is Kind.SUCCEEDED else started.capture.tail(),
         log_bytes=started.writer.written,
         log_dropped=started.writer.dropped,
-        metadata=metadata,
+        log=started.writer.place,
+        machine_type=station.host.machine_type,
     )
+
+
+async def _end(
+    station: Station, job: Job, holding: Holding, started: Started, time_left: float | None
+) -> Outcome:
+    ended, cause = await _watch(station, job, holding, started.container, time_left)
+    metadata = await started.metadata()
+    trouble = await station.host.health() if ended.exit_code else ""
+    outcome = outcomes.of_exit(ended, cause, detail=holding.detail, disk_trouble=trouble)
+    return replace(outcome, metadata=metadata)
 
 
 async def _watch(
@@ -202,7 +224,7 @@ async def _watch(
         holding.stop(StopCause.TIME_LIMIT, f"ran longer than its limit of {job.limits.timeout or 0:g} s")
         cause = holding.stopped.result()
         asked_at = station.now()
-        await container.stop(_grace(station, job, cause))
+        await container.stop(_grace(station, holding, cause))
         ended = await ending
         if ended.finished_at < asked_at:
             # Its end is told only when its output and its sidecars have ended too, or it ended while no agent lived.
@@ -222,10 +244,10 @@ def _cause_of_own_exit(station: Station, holding: Holding, ended: Exit) -> StopC
     return StopCause.LEASE_LOST if lost else None
 
 
-def _grace(station: Station, job: Job, cause: StopCause) -> float:
+def _grace(station: Station, holding: Holding, cause: StopCause) -> float:
     if cause is StopCause.LEASE_LOST:
-        return min(job.limits.grace, station.heartbeat.stopping_grace)
-    return job.limits.grace
+        return min(holding.grace, station.heartbeat.stopping_grace)
+    return max(0.0, min(holding.grace, holding.over_by - asyncio.get_running_loop().time()))
 
 
 async def _spec(station: Station, job: Job, holding: Holding, secrets: Mapping[str, str]) -> ContainerSpec:
@@ -257,3 +279,5 @@ async def _item(station: Station, job: Job, index: int) -> str | None:
     except (NotFound, StorageError) as error:
         message = f"item {index} of the array cannot be read: {error}"
         raise StartError(message) from error
+    except Unavailable as error:
+        raise EngineUnavailable(str(error)) from error  # as after the loss of a machine: worth another try

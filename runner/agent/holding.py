@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,21 +30,25 @@ class Started:
 class Holding:
     """What the heartbeat renews and the execution obeys. The first reason to stop is the one that counts.
 
-    `held_until`, in the loop's time, is when another host may take the attempt over unless the ledger has seen a beat.
+    `grace` is what its task may take to stop. In the loop's time: `held_until` is when another host may take the
+    attempt over unless the ledger has seen a beat, `over_by` when a container that was told to stop must have done so.
     """
 
-    def __init__(self, lease: Lease, attempt: Attempt) -> None:
+    def __init__(self, lease: Lease, attempt: Attempt, grace: float) -> None:
         self.lease = lease
         self.attempt = attempt
+        self.grace = grace
+        self.over_by = math.inf
         self.held_until = lease.hidden_until
         self.started: Started | None = None
         self.metadata: Mapping[str, str] = {}
         self.detail = ""
         self.stopped: asyncio.Future[StopCause] = asyncio.get_running_loop().create_future()
 
-    def stop(self, cause: StopCause, detail: str = "") -> None:
+    def stop(self, cause: StopCause, detail: str = "", over_by: float = math.inf) -> None:
         if not self.stopped.done():
             self.detail = detail
+            self.over_by = over_by
             self.stopped.set_result(cause)
 
     def renewed(self, held_until: float) -> None:

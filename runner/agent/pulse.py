@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 
+def _nobody(state: str) -> None:
+    pass
+
+
 class Pulse:
-    def __init__(self, path: Path, incarnation: str) -> None:
+    """`notify` is told the same in systemd's words, whether or not the file can be written."""
+
+    def __init__(self, path: Path, incarnation: str, notify: Callable[[str], None] = _nobody) -> None:
         self._path = path
         self._incarnation = incarnation
+        self._notify = notify
         self._count = 0
 
     def beat(self) -> None:
         self._count += 1
+        self._notify("READY=1\nWATCHDOG=1")
         temporary = self._path.with_suffix(".new")
         try:
             temporary.write_text(f"{self._incarnation} {self._count}")
@@ -21,6 +30,7 @@ class Pulse:
             return  # a full disk: the watchdog then stops what this agent could not record anyway
 
     def end(self) -> None:
+        self._notify("STOPPING=1")
         self._path.unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ from runner import retry
 from runner.agent.holding import Holding
 from runner.agent.station import Station
 from runner.errors import RunnerError
-from runner.model import Job, Kind, Lease, Outcome, Status
+from runner.model import Attempt, Charge, Job, Kind, Outcome, Status
 from runner.records import Verdict
 
 log = structlog.get_logger()
@@ -36,22 +36,36 @@ async def record(station: Station, job: Job, holding: Holding, outcome: Outcome)
     station.journal.ended(attempt)
     await station.heartbeat.drop(holding)
     if stands:
-        await _acknowledge(station, holding.lease, verdict)
+        await _acknowledge(station, job, holding, verdict)
 
 
 def _largest_memory(station: Station, job: Job) -> int:
-    return station.room.capacity.memory - job.sidecar_memory
+    anywhere = station.routes.largest_memory(job)
+    return station.room.capacity.memory - job.sidecar_memory if anywhere is None else anywhere
 
 
-async def _acknowledge(station: Station, lease: Lease, verdict: Verdict) -> None:
+async def _acknowledge(station: Station, job: Job, holding: Holding, verdict: Verdict) -> None:
+    lease = holding.lease
     try:
-        if verdict.status is Status.RUNNABLE:
-            await station.queue.release(lease, verdict.delay)
-        else:
+        if verdict.status is not Status.RUNNABLE:
             await station.queue.complete([lease])
+            return
+        channel = _next_channel(station, job, holding.attempt, verdict)
+        if channel == lease.queue:
+            await station.queue.release(lease, verdict.delay)
+            return
+        # A durable replacement first: a crash in between makes a duplicate and not a loss.
+        await station.queue.send(channel, [lease.task], delay=verdict.delay)
+        await station.queue.complete([lease])
     except RunnerError as error:
         # The message comes back, and the ledger then says what it is worth.
         log.warning("cannot acknowledge", task=str(lease.task), error=str(error))
+
+
+def _next_channel(station: Station, job: Job, attempt: Attempt, verdict: Verdict) -> str:
+    """More memory may need a larger machine, and what was lost too often one that cannot be reclaimed."""
+    lost = attempt.infra_failures + (verdict.charge is Charge.INFRA)
+    return station.routes.channel(job, verdict.memory or attempt.memory, lost)
 
 
 async def _insist(holding: Holding, write: Callable[[], Awaitable[bool]]) -> bool | None:

@@ -60,6 +60,7 @@ async def resume(station: Station, leftover: Leftover) -> None:
             outcome = await _see_out(station, job, holding, leftover.started)
         await record(station, job, holding, outcome)
     finally:
+        station.roles.withdraw(holding.attempt)
         await station.heartbeat.drop(holding)
 
 
@@ -82,7 +83,7 @@ async def _still_current(
         if job is None or str(attempt) in gone:
             station.journal.ended(attempt)
             continue
-        holding = Holding(lease, attempt)
+        holding = Holding(lease, attempt, job.limits.grace)
         holding.renewed(held_until)
         station.heartbeat.hold(holding)
         current.append((job, holding))
@@ -96,7 +97,7 @@ async def _adoptable(
     found = {}
     for job, holding in current:
         try:
-            found[str(holding.attempt)] = holding.attempt, await station.secrets.resolve(job)
+            found[str(holding.attempt)] = holding.attempt, await station.confidential(job, holding.attempt)
         except StartError as error:
             log.warning("cannot adopt", attempt=str(holding.attempt), error=str(error))
     return found

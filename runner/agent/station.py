@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -13,16 +13,38 @@ from runner.agent.jobs import Jobs
 from runner.agent.journal import Journal
 from runner.agent.removals import Removals
 from runner.agent.room import Room
-from runner.errors import EngineUnavailable
-from runner.model import Job
-from runner.ports import Clock, Engine, Host, Ledger, Logs, Manifests, Queue, Secrets
+from runner.errors import EngineUnavailable, StartError
+from runner.model import Attempt, Job
+from runner.ports import Clock, Engine, Host, Ledger, Logs, Manifests, Queue, Roles, Secrets
+from runner.routing import Routes
+from runner.settings import Settings
 
 log = structlog.get_logger()
 
 
+async def nothing_lingers() -> None:
+    return
+
+
+class NoRoles:
+    """Implements `runner.ports.Roles` where nobody can assume one."""
+
+    async def grant(self, job: Job, attempt: Attempt) -> Mapping[str, str]:
+        if job.role is not None:
+            message = f"{attempt.task} is to act in the role {job.role}, and this host gives none: it needs mode fleet"
+            raise StartError(message)
+        return {}
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """Nothing was granted."""
+
+
 @dataclass(frozen=True)
 class Station:
-    """`ailing` tells of each engine why it does not answer, by name; an empty string or nothing: it does."""
+    """`ailing` tells of each engine why it does not answer, by name; an empty string or nothing: it does.
+
+    `flush`: what adapters hold back to send it in company (deletes, totals, logs) goes out; called at the end.
+    """
 
     owner: str
     host: Host
@@ -40,6 +62,13 @@ class Station:
     now: Clock
     ailing: dict[str, str] = field(default_factory=dict)
     jitter: Callable[[], float] = random.random
+    flush: Callable[[], Awaitable[None]] = nothing_lingers
+    roles: Roles = field(default_factory=NoRoles)
+    routes: Routes = field(default_factory=lambda: Routes.of(Settings()))
+
+    async def confidential(self, job: Job, attempt: Attempt) -> Mapping[str, str]:
+        """Variables of the attempt whose values must not be seen. Raises StartError, EngineUnavailable."""
+        return {**await self.secrets.resolve(job), **await self.roles.grant(job, attempt)}
 
     def engine_for(self, job: Job) -> Engine:
         """Raises EngineUnavailable."""

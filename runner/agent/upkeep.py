@@ -1,15 +1,23 @@
-"""Once a second: is this host fit for work, is anybody in charge, and is it time to go?"""
+"""Every second: is the host about to go, is it fit for work, is anybody in charge, and is it time to leave?
+
+Three rounds beside each other: neither a ledger that hangs nor a disk that is being cleaned keeps a notice from being
+seen.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import structlog
 
+from runner.agent.departure import Departure
+from runner.agent.emptiness import Emptiness
 from runner.agent.station import Station
+from runner.codec import demand_on
 from runner.errors import RunnerError
+from runner.ports import Supervision
 from runner.records import HostReport
 
 log = structlog.get_logger()
@@ -17,6 +25,9 @@ log = structlog.get_logger()
 INTERVAL = 1.0
 REPORT_EVERY = 5.0
 EXAMINE_EVERY = 5.0
+MEND_EVERY = 60.0
+# While idle, of the time in which the demand must stay nil: each reading is a request.
+READING_SHARE = 0.2
 UNSEEN = "not looked at yet"
 
 
@@ -24,42 +35,30 @@ UNSEEN = "not looked at yet"
 class Terms:
     """When an agent stops, in seconds; None: never by itself.
 
-    `drain`: how long running tasks may go on once it was told to stop, or its host goes away. `idle`: without a task,
-    a message or published demand. `unsupervised`: without a leading controller; then it takes no more, finishes what
-    it has, however long that takes, and goes unless it is supervised again by then.
+    `drain`: how long running tasks may go on once it was told to stop. `idle`: without a task, a message or published
+    demand. With `confirm` the demand must have been nil in two readings more than so far apart, and counts as unknown
+    while nobody leads; without, one reading is enough, and where nobody leads there is none. `unsupervised`: without
+    a leading controller; then it takes no more, finishes what it has, however long that takes, and goes unless it is
+    supervised again by then.
     """
 
     drain: float
     idle: float | None = None
     unsupervised: float | None = None
+    confirm: float = 0.0
 
 
 class Upkeep:
-    """`unfit` is what the host lacks for work; an empty string: nothing.
+    """`unfit` is what the host lacks for work; an empty string: nothing."""
 
-    `leave` and `drain` are told the reason: an agent leaves by itself when its tasks are over, a host that goes away
-    does not wait for them.
-    """
-
-    def __init__(
-        self,
-        station: Station,
-        report: HostReport,
-        terms: Terms,
-        *,
-        leave: Callable[[str], None],
-        drain: Callable[[str], None],
-    ) -> None:
+    def __init__(self, station: Station, report: HostReport, terms: Terms, departure: Departure) -> None:
         self._station = station
         self._report = report
         self._terms = terms
-        self._leave = leave
-        self._drain = drain
-        self._state = "running"
-        self._reported = float("-inf")
-        self._busy_at = asyncio.get_running_loop().time()
-        self._led_at = self._busy_at
-        self._examined = float("-inf")
+        self._departure = departure
+        self._emptiness = Emptiness(terms.confirm)
+        self._reported = self._mended = self._read = self._examined = float("-inf")
+        self._busy_at = self._led_at = asyncio.get_running_loop().time()
         self._engines_away = ""
         self._alone = False
         self.unfit = UNSEEN
@@ -71,73 +70,107 @@ class Upkeep:
 
     def busy(self) -> None:
         self._busy_at = asyncio.get_running_loop().time()
+        self._emptiness.read(None, self._busy_at)
 
     async def run(self) -> None:
-        while True:
-            try:
-                await self._look()
-            except RunnerError as error:
-                log.warning("upkeep failed", error=str(error))
-            await asyncio.sleep(INTERVAL)
+        async with asyncio.TaskGroup() as rounds:
+            for look in (self._heed_notices, self._examine_host, self._keep_in_touch):
+                rounds.create_task(self._every_second(look))
 
-    async def enter(self, state: str) -> None:
-        """Report a new state, and that state from now on."""
-        self._state = state
-        await self._tell()
-
-    async def _tell(self) -> None:
+    async def tell(self, state: str | None = None) -> None:
         """Report to the ledger; a failure is only logged, nothing here depends on it."""
         room, station = self._station.room, self._station
         report = replace(
             self._report,
-            state="unhealthy" if self.unfit and self._state == "running" else self._state,
+            state=state or self._state(),
             engines=tuple(name for name in station.engines if not station.ailing.get(name)),
             free_vcpus=max(0.0, round(room.free.vcpus, 6)),
             free_memory=max(0, room.free.memory),
             tasks=len(station.heartbeat),
             seen_at=station.now(),
-            note=self.unfit,
+            note=self._departure.reason or self.unfit,
         )
         try:
             await station.ledger.report(report)
         except RunnerError as error:
             log.warning("cannot report", error=str(error))
 
-    async def _look(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if len(self._station.heartbeat):
-            self.busy()
-        await self._examine_host()
-        await self._consider_leaving(now)
-        if now - self._reported >= REPORT_EVERY:
-            self._reported = now
-            await self._tell()
+    def _state(self) -> str:
+        if self._departure.begun.is_set():
+            return "draining"
+        return "unhealthy" if self.unfit else "running"
+
+    def tell_soon(self) -> None:
+        """At the next turn, however often there was a report before."""
+        self._reported = float("-inf")
+
+    async def _every_second(self, look: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await look()
+            except RunnerError as error:
+                log.warning("upkeep failed", look=look.__name__.strip("_"), error=str(error))
+            await asyncio.sleep(INTERVAL)
+
+    async def _heed_notices(self) -> None:
+        notice = await self._station.host.notice()
+        if notice is not None:
+            self._departure.heed(notice)
 
     async def _examine_host(self) -> None:
-        now = asyncio.get_running_loop().time()
+        host, now = self._station.host, asyncio.get_running_loop().time()
         if now - self._examined >= EXAMINE_EVERY:
             self._examined = now
             self._engines_away = await self._station.examine_engines()
-        unfit = await self._station.host.health() or self._engines_away
+        self._judge(await host.health() or self._engines_away)
+        if self.unfit and now - self._mended >= MEND_EVERY:
+            self._mended = now
+            await host.mend()
+            self._judge(await host.health() or self._engines_away)
+        self._station.room.changed.set()  # whoever waits for room also waits for the host to be fit again
+
+    def _judge(self, unfit: str) -> None:
         if unfit != self.unfit:
             if unfit or self.unfit != UNSEEN:
                 log.warning("fitness changed", unfit=unfit)
             self.unfit = unfit
-            self._reported = float("-inf")
-        self._station.room.changed.set()  # whoever waits for room also waits for the host to be fit again
-        notice = await self._station.host.notice()
-        if notice is not None:
-            self._drain(notice.reason)
+            self.tell_soon()
+
+    async def _keep_in_touch(self) -> None:
+        now = asyncio.get_running_loop().time()
+        busy = len(self._station.heartbeat) > 0
+        if busy:
+            self.busy()
+        await self._station.host.protect(busy)
+        if now - self._reported >= REPORT_EVERY:
+            self._reported = now
+            await self.tell()
+        await self._consider_leaving(now)
 
     async def _consider_leaving(self, now: float) -> None:
-        if self._terms.idle is None and self._terms.unsupervised is None:
+        idle, unsupervised = self._terms.idle, self._terms.unsupervised
+        if (idle is None and unsupervised is None) or not self._should_read(now):
             return
+        self._read = now
         supervision = await self._station.ledger.supervision()
         if supervision.led:
             self._led_at = now
-        self._alone = self._terms.unsupervised is not None and now - self._led_at > self._terms.unsupervised
+        self._alone = unsupervised is not None and now - self._led_at > unsupervised
         if self._alone and not len(self._station.heartbeat):
-            self._leave("no controller supervises")
-        nothing_to_do = not supervision.led or supervision.demand == 0
-        if self._terms.idle is not None and nothing_to_do and now - self._busy_at > self._terms.idle:
-            self._leave("idle")
+            self._departure.begin("no controller supervises")
+        self._emptiness.read(self._demand(supervision), now)
+        empty = self._emptiness.lasting and idle is not None and now - self._busy_at > idle
+        if empty and await self._station.host.spared():
+            self._departure.retire("idle")
+
+    def _should_read(self, now: float) -> bool:
+        """Busy agents need not know the demand; whoever must have a controller looks at every turn."""
+        if self._terms.unsupervised is not None or not self._terms.confirm:
+            return True
+        return now > self._busy_at and now - self._read >= READING_SHARE * self._terms.confirm
+
+    def _demand(self, supervision: Supervision) -> int | None:
+        """On the queues this agent serves; None: not known."""
+        if not supervision.led:
+            return None if self._terms.confirm else 0
+        return demand_on(self._report.queues, supervision)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.errors import EngineError, NotFound
-from runner.model import Attempt, Job, TaskId, Usage
+from runner.model import Attempt, Job, Usage
 from runner.ports import Capacity, ContainerSpec, Exit, Notice, Output
 from tests.virtual_time import now
 
@@ -38,6 +38,7 @@ class FakeContainer:
         self.spec = spec
         self.behaviour = behaviour
         self.started_at = now()
+        self.told_to_stop_at: float | None = None
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._timer = asyncio.get_running_loop().call_later(behaviour.seconds, self.end, behaviour.exit_code)
 
@@ -73,6 +74,7 @@ class FakeContainer:
         return ended
 
     async def stop(self, grace: float) -> None:
+        self.told_to_stop_at = now()
         if self.behaviour.survives_term:
             await asyncio.wait((self.ended,), timeout=grace)
             self.end(137, 9)
@@ -156,6 +158,10 @@ class FakeHost:
     trouble: str = ""
     going: Notice | None = None
     retired: bool = False
+    machine_type: str = ""
+    needed: bool = False
+    mends: Callable[[FakeHost], None] = lambda _: None
+    busy: list[bool] = field(default_factory=list)
 
     def capacity(self) -> Capacity:
         return Capacity(self.vcpus, self.memory)
@@ -166,7 +172,15 @@ class FakeHost:
     async def health(self) -> str:
         return self.trouble
 
-    async def protect(self, busy: bool) -> None: ...
+    async def mend(self) -> None:
+        self.mends(self)
+
+    async def protect(self, busy: bool) -> None:
+        if self.busy[-1:] != [busy]:
+            self.busy.append(busy)
+
+    async def spared(self) -> bool:
+        return not self.needed
 
     async def retire(self) -> None:
         self.retired = True
@@ -176,11 +190,14 @@ class FakeHost:
 class MemoryLog:
     data: bytearray = field(default_factory=bytearray)
     dropped: int = 0
+    place: str = ""
+    closed: int = 0
 
     def write(self, data: bytes) -> None:
         self.data += data
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.closed += 1
 
     @property
     def written(self) -> int:
@@ -190,13 +207,15 @@ class MemoryLog:
 class MemoryLogs:
     def __init__(self) -> None:
         self.by_attempt: dict[str, MemoryLog] = {}
+        self.flushed = 0
+        self.place = ""
 
     def writer(self, attempt: Attempt) -> MemoryLog:
-        log = self.by_attempt[str(attempt)] = MemoryLog()
+        log = self.by_attempt[str(attempt)] = MemoryLog(place=self.place)
         return log
 
-    async def read(self, task: TaskId, number: int, start: int = 0):  # type: ignore[no-untyped-def]
-        yield bytes(self.by_attempt[f"{task}#{number}"].data[start:])
+    async def flush(self) -> None:
+        self.flushed += 1
 
 
 class FakeManifests:

@@ -106,7 +106,7 @@ def test_letting_go_of_one_attempt_keeps_another_at_the_same_task(play: Play) ->
         heartbeat = Heartbeat(world.queue, world.ledger, lease=LEASE, beat=BEAT, pulse=lambda: None)
         task = TaskId("job1", 0)
         lease = Lease(task, "default", "1", "token", 1, LEASE)
-        first, second = (Holding(lease, Attempt(task, number, number, "h#1", 1)) for number in (1, 2))
+        first, second = (Holding(lease, Attempt(task, number, number, "h#1", 1), 10.0) for number in (1, 2))
         heartbeat.hold(first)
         heartbeat.hold(second)
         await heartbeat.drop(first)

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from runner.adapters.manifests import FileManifests
-from runner.model import Array, Kind, Status, TaskId
+from runner.array import Array
+from runner.model import Kind, Status, TaskId
 from tests.agent.play import Play, started
 from tests.agent.world import World, a_job
 

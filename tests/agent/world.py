@@ -21,12 +21,15 @@ from runner.agent.journal import Journal
 from runner.agent.loop import Agent
 from runner.agent.removals import Removals
 from runner.agent.room import Room
-from runner.agent.station import Station
+from runner.agent.station import NoRoles, Station
 from runner.agent.upkeep import Terms
+from runner.array import Array
 from runner.errors import StorageError
-from runner.model import Array, Job, TaskId
-from runner.ports import ContainerSpec
+from runner.model import Job, TaskId
+from runner.ports import ContainerSpec, Roles
 from runner.records import HostReport, JobRecord, TaskRecord
+from runner.routing import Routes
+from runner.settings import Settings
 from tests.agent.fakes import (
     Behaviour,
     FakeContainer,
@@ -38,6 +41,7 @@ from tests.agent.fakes import (
 )
 from tests.virtual_time import now
 
+EMBEDDED = Routes.of(Settings())
 LEASE = 30.0
 BEAT = 2.0
 
@@ -62,6 +66,7 @@ class World:
         self.logs = MemoryLogs()
         self.manifests = FakeManifests()
         self.secrets = FakeSecrets()
+        self.roles: Roles = NoRoles()
         self.hosts: dict[str, FakeHost] = {}
         self.stations: dict[str, Station] = {}
         self.pulses: Counter[str] = Counter()
@@ -70,7 +75,7 @@ class World:
 
     async def submit(self, job: Job) -> JobRecord:
         record, _ = await self.records.register(job)
-        await scheduling.enqueue(self.records, self.queue, record, 1000)
+        await scheduling.enqueue(self.records, self.queue, record, 1000, EMBEDDED)
         return record
 
     def agent(self, host: str = "host-a", terms: Terms | None = None, **machine: object) -> Agent:
@@ -100,6 +105,7 @@ class World:
             room=room,
             now=now,
             jitter=lambda: 0.0,
+            roles=self.roles,
         )
         self.stations[host] = station
         report = HostReport(
@@ -145,6 +151,11 @@ class Mortal:
     def __init__(self, port: Any, life: Life) -> None:
         self._port = port
         self._life = life
+        self._hanging: frozenset[str] = frozenset()
+
+    def hang(self, *calls: str) -> None:
+        """From now on these never answer."""
+        self._hanging = frozenset(calls)
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._port, name)
@@ -154,6 +165,8 @@ class Mortal:
         async def call(*args: Any, **kwargs: Any) -> Any:
             if self._life.over:
                 raise asyncio.CancelledError
+            if name in self._hanging:
+                await asyncio.Event().wait()
             if name in self._life.refused:
                 message = f"no {name} at present"
                 raise StorageError(message)

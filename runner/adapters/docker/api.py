@@ -110,6 +110,21 @@ class Api:
         found: list[Details] = await self.client.call("GET", "containers/json", query=query)
         return found
 
+    async def images(self) -> list[Details]:
+        """Those that nothing else is made of."""
+        found: list[Details] = await self.client.call("GET", "images/json")
+        return found
+
+    async def remove_image(self, name: str) -> bool:
+        """That name of an image, and the image with its last one. False if something uses it, or it is gone."""
+        try:
+            await self.client.call("DELETE", f"images/{name}", seconds=REMOVE)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            return False
+        return True
+
     async def prune_volumes(self, labels: Mapping[str, str]) -> None:
         await self.client.call("POST", "volumes/prune", query={"filters": _filters(labels)}, seconds=REMOVE)
 

@@ -16,6 +16,7 @@ from runner.adapters.docker.background import Background
 from runner.adapters.docker.client import ApiError, Client, NoAnswerError
 from runner.adapters.docker.executable import Executables
 from runner.adapters.docker.images import Images
+from runner.adapters.docker.reclaiming import reclaim_images
 from runner.adapters.docker.removal import Remover
 from runner.adapters.docker.sandbox import PauseImage, Sandboxes
 from runner.adapters.docker.site import Site
@@ -102,6 +103,14 @@ class DockerEngine:
         except EngineUnavailable as error:
             return str(error)
         return ""
+
+    async def reclaim(self) -> None:
+        """Remove images that nothing uses. For machines that are the runner's alone. Raises EngineUnavailable."""
+        site = await self.connected()
+        try:
+            await reclaim_images(site.api, site.images)
+        except (ApiError, NoAnswerError) as error:
+            raise EngineUnavailable(self._explain(error)) from error
 
     async def close(self) -> None:
         """Removes what was kept ready. What still runs goes on, for whoever recovers it."""

@@ -84,6 +84,11 @@ class Images:
         """The engine says it is not there any more."""
         self._known.pop(name, None)
 
+    def needed(self, seconds: float) -> set[str]:
+        """Ids of the images that were asked for within so many seconds: a container of them may be about to start."""
+        since = asyncio.get_running_loop().time() - seconds
+        return {image.id for seen, image in self._known.values() if seen >= since}
+
     async def reference(self, image_id: str) -> str:
         """What names the content of the image with this id."""
         if image_id not in self._references:

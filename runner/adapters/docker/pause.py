@@ -53,6 +53,7 @@ PROCESSORS = {
 }
 
 # What the engine calls the processors.
+REPOSITORY = "runner-pause"
 NAMES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -98,4 +99,4 @@ def archive(architecture: str) -> bytes:
 
 def image_name(archive: bytes) -> str:
     """Named by its content: another version of this program never meets an image of this one."""
-    return f"runner-pause:{hashlib.sha256(archive).hexdigest()[:16]}"
+    return f"{REPOSITORY}:{hashlib.sha256(archive).hexdigest()[:16]}"

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -166,7 +168,7 @@ class Sandboxes:
         name = f"runner-sandbox-{secrets.token_hex(8)}"
         try:
             image = await self._image.ready()
-            container = await self._api.create(name, sandbox_body(self._owner, image))
+            container = await _to_its_end(self._api.create(name, sandbox_body(self._owner, image)))
             await self._api.start(container)
         except NoAnswerError as error:
             self._remover.later(name)
@@ -181,3 +183,13 @@ class Sandboxes:
             self._remover.later(name)
             raise
         return container
+
+
+async def _to_its_end(creating: Coroutine[Any, Any, str]) -> str:
+    """Also when cancelled: the engine would make it all the same, after a removal that found nothing yet."""
+    work = asyncio.create_task(creating)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait((work,))
+        raise

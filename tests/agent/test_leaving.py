@@ -1,0 +1,306 @@
+"""When, why and how an agent leaves, in virtual time over real queue and ledger: notices, idleness, a signal.
+
+Emulated: the engine, the host and the log store (`fakes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from runner.agent.departure import RELEASE_BEFORE
+from runner.agent.upkeep import Terms
+from runner.codec import encode_note
+from runner.model import Kind, Limits, Status, TaskId
+from runner.ports import Notice
+from runner.records import Note
+from tests.agent.fakes import Behaviour, FakeHost
+from tests.agent.play import Play, by_try, started
+from tests.agent.world import World, a_job
+from tests.virtual_time import now
+
+TASK = TaskId("job1", 0)
+FOR_EVER = 1_000_000.0
+CONFIRMED = Terms(drain=10, idle=30, confirm=60)
+
+
+async def given_notice(world: World, seconds: float | None, host: str = "host-a") -> float:
+    """Returns when the host ends."""
+    at = None if seconds is None else now() + seconds
+    world.hosts[host].going = Notice("spot reclaim", at)
+    return at or math.inf
+
+
+async def freed_at(world: World) -> float:
+    """When its message could be received again."""
+    while (await world.task()).status is not Status.RUNNABLE:
+        await asyncio.sleep(0.25)
+    while (await world.queue.backlog())["default"].visible == 0:
+        await asyncio.sleep(0.25)
+    return now()
+
+
+async def lead(world: World, demand: int, note: str = "") -> None:
+    await world.records.lead("me", FOR_EVER)
+    await world.records.publish("me", demand, note)
+
+
+def test_a_noticed_agent_stops_receiving_within_five_seconds(play: Play) -> None:
+    async def scene(world: World) -> None:
+        started(world.agent())
+        await asyncio.sleep(3)
+        await given_notice(world, 120)
+        await asyncio.sleep(5)
+        await world.submit(a_job())
+        await asyncio.sleep(60)
+        assert world.engine.specs == []
+
+    play(scene)
+
+
+def test_what_runs_at_a_notice_is_free_twenty_seconds_before_the_end(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job(limits=Limits(grace=30)))
+        started(world.agent())
+        await asyncio.sleep(3)
+        ends_at = await given_notice(world, 120)
+        assert await freed_at(world) <= ends_at - RELEASE_BEFORE
+        assert [a.outcome.kind for a in await world.records.attempts(TASK)] == [Kind.INTERRUPTED]
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER, survives_term=True)))
+
+
+def test_at_a_notice_a_task_has_all_its_grace_time_and_no_less_time_to_run_than_that_leaves(
+    play: Play,
+) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job(limits=Limits(grace=30)))
+        started(world.agent())
+        await asyncio.sleep(3)
+        (container,) = world.engine.running.values()
+        ends_at = await given_notice(world, 120)
+        await freed_at(world)
+        latest = ends_at - RELEASE_BEFORE - 30
+        assert container.told_to_stop_at is not None
+        assert latest - 10 <= container.told_to_stop_at <= latest
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER, survives_term=True)))
+
+
+def test_a_grace_longer_than_a_notice_is_cut_to_what_is_left(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job(limits=Limits(grace=3600)))
+        started(world.agent())
+        await asyncio.sleep(3)
+        ends_at = await given_notice(world, 120)
+        freed = await freed_at(world)
+        assert ends_at - RELEASE_BEFORE - 10 <= freed <= ends_at - RELEASE_BEFORE
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER, survives_term=True)))
+
+
+def test_what_ends_in_time_after_a_notice_is_not_interrupted(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job(limits=Limits(grace=5)))
+        started(world.agent(terms=Terms(drain=1)))
+        await asyncio.sleep(3)
+        await given_notice(world, 120)
+        record = await world.until_over(limit=100)
+        assert record.counts.succeeded == 1
+
+    play(scene, by_try(Behaviour(seconds=80)))
+
+
+def test_a_notice_that_comes_too_late_interrupts_at_once(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job())
+        started(world.agent())
+        await asyncio.sleep(3)
+        noticed_at = now()
+        await given_notice(world, 5)
+        assert await freed_at(world) - noticed_at < 4
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER, survives_term=True)))
+
+
+def test_after_a_rebalance_recommendation_what_runs_is_finished_however_long_it_takes(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job(tasks=3))
+        life = started(world.agent(terms=Terms(drain=1)))
+        await asyncio.sleep(3)
+        await given_notice(world, None)
+        await life
+        assert (await world.record()).counts.succeeded == 2
+
+    play(scene, by_try(Behaviour(seconds=20_000)))
+
+
+def test_a_reclaim_after_a_recommendation_still_interrupts_in_time(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job())
+        started(world.agent())
+        await asyncio.sleep(3)
+        await given_notice(world, None)
+        await asyncio.sleep(600)
+        ends_at = await given_notice(world, 120)
+        assert await freed_at(world) <= ends_at - RELEASE_BEFORE
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER)))
+
+
+def test_an_image_that_is_still_pulled_at_a_notice_holds_nothing_up(play: Play) -> None:
+    async def scene(world: World) -> None:
+        world.engine.preparing = 3600.0
+        await world.submit(a_job())
+        started(world.agent())
+        await asyncio.sleep(3)
+        ends_at = await given_notice(world, 120)
+        assert await freed_at(world) <= ends_at - RELEASE_BEFORE
+
+    play(scene)
+
+
+@pytest.mark.parametrize("seconds", [120, None])
+def test_a_host_that_is_going_away_is_given_back_once_it_is_empty(play: Play, seconds: float | None) -> None:
+    async def scene(world: World) -> None:
+        life = started(world.agent())
+        await asyncio.sleep(3)
+        await given_notice(world, seconds)
+        await life
+        assert world.hosts["host-a"].retired
+
+    play(scene)
+
+
+def test_a_ledger_that_hangs_does_not_keep_a_notice_from_being_seen(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job())
+        agent = world.agent()
+        world.stations["host-a"].ledger.hang("report", "supervision")  # type: ignore[attr-defined]
+        started(agent)
+        await asyncio.sleep(10)
+        ends_at = await given_notice(world, 120)
+        assert await freed_at(world) <= ends_at - RELEASE_BEFORE
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER)))
+
+
+def test_an_agent_that_is_stopped_by_hand_leaves_its_machine(play: Play) -> None:
+    async def scene(world: World) -> None:
+        agent = world.agent()
+        life = started(agent)
+        await asyncio.sleep(1)
+        agent.drain()
+        await life
+        assert not world.hosts["host-a"].retired
+
+    play(scene)
+
+
+def test_a_draining_agent_says_so_until_its_end(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job())
+        started(world.agent())
+        await asyncio.sleep(1)
+        await given_notice(world, None)
+        await asyncio.sleep(60)
+        (report,) = await world.records.hosts()
+        assert (report.state, report.note) == ("draining", "spot reclaim")
+
+    play(scene, by_try(Behaviour(seconds=1000)))
+
+
+def test_an_idle_agent_leaves_after_two_readings_a_minute_apart_and_gives_its_host_back(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        began = now()
+        await started(world.agent(terms=CONFIRMED))
+        assert 60 < now() - began < 120
+        assert world.hosts["host-a"].retired
+
+    play(scene)
+
+
+def test_one_reading_of_demand_between_two_empty_ones_keeps_an_agent(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        life = started(world.agent(terms=CONFIRMED))
+        for _ in range(20):
+            await asyncio.sleep(40)
+            await lead(world, 1)
+            await asyncio.sleep(15)
+            await lead(world, 0)
+        assert not life.done()
+
+    play(scene)
+
+
+def test_where_nobody_leads_an_agent_that_wants_two_readings_stays(play: Play) -> None:
+    async def scene(world: World) -> None:
+        life = started(world.agent(terms=CONFIRMED))
+        await asyncio.sleep(3600)
+        assert not life.done()
+
+    play(scene)
+
+
+def test_a_task_between_two_readings_makes_them_count_anew(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        life = started(world.agent(terms=CONFIRMED))
+        await asyncio.sleep(50)
+        await world.submit(a_job())
+        await world.until_over()
+        await asyncio.sleep(58)
+        assert not life.done()
+
+    play(scene)
+
+
+def test_demand_on_channels_that_an_agent_does_not_serve_does_not_keep_it(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 7, encode_note(Note(demand={"elsewhere": 7})))
+        async with asyncio.timeout(120):
+            await started(world.agent(terms=CONFIRMED))
+
+    play(scene)
+
+
+def test_an_idle_agent_stays_where_its_fleet_is_at_its_minimum(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        agent = world.agent(terms=CONFIRMED)
+        world.hosts["host-a"].needed = True
+        life = started(agent)
+        await asyncio.sleep(3600)
+        assert not life.done()
+
+    play(scene)
+
+
+def test_a_host_is_kept_while_it_is_busy_and_not_after(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job())
+        started(world.agent())
+        await world.until_over()
+        await asyncio.sleep(5)
+        assert world.hosts["host-a"].busy == [False, True, False]
+
+    play(scene, by_try(Behaviour(seconds=10)))
+
+
+def test_a_full_disk_is_mended_before_anybody_has_to_look(play: Play) -> None:
+    def cleaned(host: FakeHost) -> None:
+        host.trouble = ""
+
+    async def scene(world: World) -> None:
+        agent = world.agent()
+        host = world.hosts["host-a"]
+        host.trouble, host.mends = "disk low", cleaned
+        started(agent)
+        await world.submit(a_job())
+        await world.until_over(limit=10)
+
+    play(scene)
