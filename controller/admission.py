@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from controller.draft import JobDraft
 from runner.model import Job
@@ -11,30 +11,34 @@ from runner.units import format_size
 from runner.validation import Problem, refusal
 from runner.wording import choices, shown
 
+Offers = Mapping[str, Sequence[Capacity]]
+"""By queue, what each kind of its machines offers to tasks."""
 
-def check_against(
-    draft: JobDraft, *, queues: Collection[str], capacity: Capacity | None, processes: bool = True
-) -> None:
-    """`capacity` is the largest machine's, None if not known. `processes`: commands may run outside containers.
-    Raises BadInput."""
+
+def check_against(draft: JobDraft, offers: Offers, *, roles: bool = True, processes: bool = True) -> None:
+    """`roles`: whether tasks can be given one. `processes`: commands may run outside containers. Raises BadInput."""
+    job = draft.job
+    every = [each for offered in offers.values() for each in offered]
     problems = [
-        *_queue_problems(draft.job, queues),
-        *(_process_problems(draft.job, allowed=processes) if draft.job.engine == "process" else ()),
-        *(_capacity_problems(draft.job, capacity) if capacity else ()),
+        *_queue_problems(job.queue, offers),
+        *(_process_problems(job, allowed=processes) if job.engine == "process" else ()),
+        *_capacity_problems(job, offers.get(job.queue, every)),
     ]
+    if job.role is not None and not roles:
+        problems.append((("role",), "tasks can act in a role in mode fleet only: leave it out here"))
     if problems:
         raise refusal(problems, lambda loc: draft.place(*loc))
 
 
-def _queue_problems(job: Job, queues: Collection[str]) -> Iterator[Problem]:
-    if job.queue not in queues:
-        yield ("queue",), f"unknown queue {shown(job.queue)}; {choices(job.queue, queues)}"
+def _queue_problems(queue: str, offers: Offers) -> Iterator[Problem]:
+    if queue not in offers:
+        yield ("queue",), f"unknown queue {shown(queue)}; {choices(queue, offers)}"
 
 
 def _process_problems(job: Job, *, allowed: bool) -> Iterator[Problem]:
     """What a plain process cannot have. Better now than as a failure of every task."""
     if not allowed:
-        yield ("image",), "missing: here everything runs in containers (engine: docker)"
+        yield ("image",), "missing: here everything runs in containers"
         return
     for number, mount in enumerate(job.mounts):
         if mount.source != mount.target:
@@ -45,14 +49,20 @@ def _process_problems(job: Job, *, allowed: bool) -> Iterator[Problem]:
             yield ("sidecars", number, "command"), "missing: without its image a sidecar needs a command"
 
 
-def _capacity_problems(job: Job, capacity: Capacity) -> Iterator[Problem]:
-    if job.limits.vcpus > capacity.vcpus:
-        yield (
-            ("vcpus",),
-            f"a task needs {job.limits.vcpus:g} vCPUs; the largest machine has {capacity.vcpus:g}",
-        )
-    needed = job.limits.memory + job.sidecar_memory
-    if needed > capacity.memory:
+def _capacity_problems(job: Job, offered: Sequence[Capacity]) -> Iterator[Problem]:
+    vcpus, memory = job.limits.vcpus, job.limits.memory + job.sidecar_memory
+    if any(vcpus <= each.vcpus and memory <= each.memory for each in offered):
+        return
+    most_vcpus, most_memory = max(each.vcpus for each in offered), max(each.memory for each in offered)
+    if vcpus > most_vcpus:
+        yield ("vcpus",), f"a task needs {vcpus:g} vCPUs; the largest machine has {most_vcpus:g}"
+    if memory > most_memory:
         task = "a task with its sidecars" if job.sidecars else "a task"
-        there_is = f"the largest machine has {format_size(capacity.memory)}"
-        yield ("memory",), f"{task} needs {format_size(needed)}; {there_is}"
+        there_is = f"the largest machine has {format_size(most_memory)}"
+        yield ("memory",), f"{task} needs {format_size(memory)}; {there_is}"
+    if vcpus <= most_vcpus and memory <= most_memory:
+        kinds = ", ".join(f"{each.vcpus:g} vCPUs with {format_size(each.memory)}" for each in offered)
+        yield (
+            ("memory",),
+            f"no machine has {vcpus:g} vCPUs and {format_size(memory)} together; there are {kinds}",
+        )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from controller.model import FleetCapacity
+from controller.model import EnvironmentCapacity
 from runner.model import Job, Status, TaskId
-from runner.records import AttemptRecord, Ending, HostReport, JobRecord, TaskRecord, Window
+from runner.records import (
+    UNRECORDED,
+    AttemptRecord,
+    DeadLetter,
+    Ending,
+    HostReport,
+    JobRecord,
+    Recorded,
+    TaskRecord,
+    Window,
+)
 
 
 class Records(Protocol):
@@ -80,8 +90,10 @@ class Records(Protocol):
 
     async def resign(self, holder: str) -> None: ...
 
-    async def publish(self, holder: str, demand: int) -> None:
-        """Tell the agents the demand, if `holder` leads."""
+    async def publish(self, holder: str, demand: int, note: str = "") -> None:
+        """Tell the agents and `fleet status`, if `holder` leads: `demand` counts the tasks that wait or run, `note` is
+        kept beside it as it is (`runner.codec.encode_note`, some KB at most). Both come back from
+        `Ledger.supervision`. Publishing what stands there already should cost no write."""
         ...
 
     async def hosts(self) -> Sequence[HostReport]:
@@ -90,8 +102,79 @@ class Records(Protocol):
 
 
 class Fleet(Protocol):
-    async def capacity(self) -> FleetCapacity: ...
+    """Machines by compute environment; in the embedded mode there is one, `local`."""
 
-    async def resize(self, desired: int) -> None:
-        """Out only: start machines until there are `desired`. Machines end themselves."""
+    @property
+    def trouble(self) -> str:
+        """One line on why machines do not come, for whoever waits for them; empty if they do."""
+        ...
+
+    async def capacity(self) -> Mapping[str, EnvironmentCapacity]:
+        """Every environment there is, as seen now. Raises Unavailable rather than to guess."""
+        ...
+
+    async def resize(self, environment: str, desired: int) -> None:
+        """Out only: ask for machines until there are `desired`. Fewer than were asked for before changes nothing."""
+        ...
+
+    async def replace(self, environment: str, instance: str) -> None:
+        """Have a machine that does no work terminated, and another in its place."""
+        ...
+
+    async def stop(self) -> None:
+        """End what lives only as long as this process wants: agents it started on this machine. Not the cloud's."""
+        ...
+
+
+class LogReader(Protocol):
+    """Reads what agents wrote through `runner.ports.Logs`."""
+
+    @property
+    def live(self) -> bool:
+        """Whether what an attempt writes can be read before it has ended."""
+        ...
+
+    def read(
+        self, task: TaskId, number: int, start: int = 0, recorded: Recorded = UNRECORDED
+    ) -> AsyncIterator[bytes]:
+        """What is kept of one attempt's log from byte `start`; nothing if there is none. Raises NotFound for one that
+        was kept and is gone."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Messages that were put aside, in no promised order.
+
+    Where they can only be seen by receiving them, they are hidden for as long as each of these calls takes: another
+    one at the same time may see fewer of them.
+    """
+
+    async def list(self, limit: int = 1000) -> Sequence[DeadLetter]: ...
+
+    async def replay(self, ids: Collection[str]) -> Sequence[DeadLetter]:
+        """Put each on the queue it came from, as a fresh message, then remove it here; a crash in between leaves both.
+        Returns those that were there. Raises NotFound, before anything is done, if such a queue is no longer
+        configured."""
+        ...
+
+    async def drop(self, ids: Collection[str]) -> Sequence[DeadLetter]:
+        """Remove each for good. Returns those that were there."""
+        ...
+
+
+class Machines(Protocol):
+    """Single machines like those of a compute environment, outside its count. All raise Unavailable."""
+
+    async def start(self, environment: str, instance_type: str, user_data: bytes, purpose: str) -> str:
+        """One machine that does at boot what `user_data` says, and is gone once it shuts down. Returns its id."""
+        ...
+
+    async def console(self, machine: str) -> str:
+        """The end of what it wrote to its console, as far as that is known."""
+        ...
+
+    async def ended(self, machine: str) -> bool: ...
+
+    async def end(self, machine: str) -> None:
+        """At once. Harmless if it has ended."""
         ...

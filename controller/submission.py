@@ -12,6 +12,7 @@ from runner.errors import NotFound
 from runner.model import Job, Status
 from runner.ports import Clock, Queue
 from runner.records import Ending, JobRecord
+from runner.routing import Routes
 
 # No vowels, no look-alikes: an id is read aloud, typed, and never spells a word.
 ALPHABET = "23456789bcdfghjkmnpqrstvwxz"
@@ -30,7 +31,7 @@ class Submission:
     created: bool
 
 
-async def submit(records: Records, queue: Queue, job: Job, window: int) -> Submission:
+async def submit(records: Records, queue: Queue, job: Job, window: int, routes: Routes) -> Submission:
     """Store the job and send its first window. Raises NotFound for a parent that does not exist, Conflict."""
     for parent in job.after:
         if await records.job(parent) is None:
@@ -38,7 +39,7 @@ async def submit(records: Records, queue: Queue, job: Job, window: int) -> Submi
             raise NotFound(message)
     record, created = await records.register(job)
     if created:
-        await scheduling.enqueue(records, queue, record, window)
+        await scheduling.enqueue(records, queue, record, min(window, scheduling.FIRST), routes)
     return Submission(await _read(records, record.job.id), created)
 
 

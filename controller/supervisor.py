@@ -6,25 +6,33 @@ Safe to kill between any two calls; any number may run, one leads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
-from controller import dependencies, scaling, scheduling
+from controller import demand, dependencies, scheduling
+from controller.demand import Load, demand_of
+from controller.health import Health
+from controller.machines import Machines
+from controller.missing import EmptyChannels, has_lost
 from controller.model import Decision
 from controller.ports import Fleet, Records
-from runner.errors import RunnerError
+from runner.codec import encode_note
+from runner.errors import NotFound, RunnerError
 from runner.ports import Clock, Queue
-from runner.records import Backlog, Ending, JobRecord
+from runner.records import Backlog, Ending, JobRecord, Note
+from runner.routing import Routes
 from runner.settings import SupervisorSettings
 
 log = structlog.get_logger()
 
 LONGEST_PAUSE = 30.0
-
 # Of the lease: a leader whose steps fail goes on leading, or its agents would think that nobody does.
 LONGEST_PART = 0.4
+
+Chore = Callable[[Sequence[JobRecord]], Awaitable[None]]
+"""Something else that the leader does in every step; gets the unfinished jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Step:
     leading: bool
     demand: int = 0
     sent: int = 0
-    decision: Decision | None = None
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
 
 class Superseded(Exception):
@@ -42,8 +50,9 @@ class Superseded(Exception):
 
 
 class Supervisor:
-    """`holder` names this one among those that would lead. `missing_after`: how long, in seconds, a queue must have
-    been seen empty before tasks that ought to be on it are sent again; longer than any lease."""
+    """`holder` names this one among those that would lead. `missing_after`: how long, in seconds, a channel must have
+    been seen empty before tasks that ought to be on it are sent again; longer than any lease. Create inside a running
+    event loop."""
 
     def __init__(
         self,
@@ -54,18 +63,21 @@ class Supervisor:
         *,
         holder: str,
         settings: SupervisorSettings,
+        routes: Routes,
         missing_after: float,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._records = records
         self._queue = queue
-        self._fleet = fleet
+        self._machines = Machines(fleet, records, routes, now, silence=missing_after)
         self._now = now
         self._holder = holder
         self._settings = settings
-        self._missing_after = missing_after
-        self._empty_since: dict[str, float] = {}
+        self._routes = routes
+        self._empty = EmptyChannels(missing_after)
+        self._chores = chores
         self._led_at = 0.0
-        self._desired: int | None = None
+        self.health = Health(asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Step for ever; a failing step is logged and tried again, ever later."""
@@ -73,19 +85,14 @@ class Supervisor:
         longest = max(pause, min(LONGEST_PAUSE, LONGEST_PART * self._settings.lease))
         while True:
             try:
-                self._tell(await self.step())
+                step = await self.step()
                 pause = self._settings.interval
+                self.health = self.health.succeeded(asyncio.get_running_loop().time(), leading=step.leading)
             except RunnerError as error:
                 pause = min(longest, 2 * pause)
                 log.warning("step failed", error=str(error), retry_in=pause)
+                self.health = self.health.failed(str(error))
             await asyncio.sleep(pause)
-
-    def _tell(self, step: Step) -> None:
-        """What was decided, when it is not what was decided before."""
-        desired = step.decision.desired if step.decision else None
-        if step.decision is not None and desired != self._desired:
-            log.info("decision", agents=desired, why=step.decision.reason)
-        self._desired = desired
 
     async def step(self) -> Step:
         try:
@@ -98,13 +105,12 @@ class Supervisor:
         await self._settle()
         jobs = await self._records.jobs(unfinished=True)
         sent = await self._enqueue(jobs)
-        await self._replace_missing(jobs)
+        for chore in self._chores:
+            await self._still_lead()
+            await chore(jobs)
         await self._still_lead()
-        demand = sum(demand_of(record) for record in jobs)
-        await self._records.publish(self._holder, demand)
-        decision = scaling.decide(demand, await self._fleet.capacity())
-        await self._fleet.resize(decision.desired)
-        return Step(leading=True, demand=demand, sent=sent, decision=decision)
+        decisions = await self._scale(jobs)
+        return Step(True, sum(demand_of(record) for record in jobs), sent, decisions)
 
     async def resign(self) -> None:
         await self._records.resign(self._holder)
@@ -147,36 +153,47 @@ class Supervisor:
             await self._records.release(record.job.id, self._now())
 
     async def _enqueue(self, jobs: Sequence[JobRecord]) -> int:
-        """In turn over the jobs, oldest first."""
+        """In turn over the jobs, oldest first, each its share."""
+        windows = scheduling.windows(jobs, self._routes, self._settings.window)
         sent = 0
         for record in reversed(jobs):
             await self._still_lead()
-            sent += await scheduling.enqueue(self._records, self._queue, record, self._settings.window)
+            window = windows.get(record.job.id, 0)
+            sent += await scheduling.enqueue(self._records, self._queue, record, window, self._routes)
         return sent
 
-    async def _replace_missing(self, jobs: Sequence[JobRecord]) -> None:
-        """A queue that stays empty though tasks were sent and have not ended has lost them: expired or purged."""
-        missing = self._queues_long_empty(await self._queue.backlog())
-        for record in jobs:
-            if record.queued and record.job.queue in missing:
+    async def _scale(self, jobs: Sequence[JobRecord]) -> Mapping[str, Decision]:
+        """Whatever it is that cannot be seen, no decision is made without it; the demand is published all the same."""
+        try:
+            backlog = await self._queue.backlog()
+            await self._replace_missing(jobs, backlog)
+            loads = demand.loads(jobs, self._routes, backlog, await self._machines.history(jobs), self._now())
+            decisions = await self._machines.scale(loads, backlog)
+        except RunnerError as error:
+            await self._publish(jobs, dict.fromkeys(self._routes.environments, f"held: {error}"))
+            raise
+        await self._publish(jobs, self._machines.reasons(decisions), loads)
+        await self._machines.replace_lost()
+        return decisions
+
+    async def _publish(
+        self, jobs: Sequence[JobRecord], reasons: Mapping[str, str], loads: Sequence[Load] | None = None
+    ) -> None:
+        if loads is None:  # without the queue's counts: every task is where its job's first attempts go
+            loads = demand.loads(jobs, self._routes, {}, {}, self._now())
+        waiting = demand.waiting_by_channel(loads) if self._routes.fleet else None
+        note = encode_note(Note(demand.by_channel(loads), reasons, waiting))
+        await self._records.publish(self._holder, sum(demand_of(record) for record in jobs), note)
+
+    async def _replace_missing(self, jobs: Sequence[JobRecord], backlog: Mapping[str, Backlog]) -> None:
+        """A channel that stays empty though tasks were sent and have not ended has lost them: expired or purged."""
+        empty = self._empty.observe(backlog, asyncio.get_running_loop().time())
+        for record in jobs if empty else ():
+            try:
+                channel = self._routes.channel(record.job, record.job.limits.memory)
+            except NotFound:
+                continue
+            if has_lost(record, channel, empty, backlog, self._routes):
                 await self._still_lead()
-                count = await scheduling.resend(self._records, self._queue, record)
+                count = await scheduling.resend(self._records, self._queue, record, self._routes)
                 log.warning("messages were missing", job=record.job.id, resent=count)
-
-    def _queues_long_empty(self, backlog: Mapping[str, Backlog]) -> set[str]:
-        now = asyncio.get_running_loop().time()
-        found = set()
-        for name, depth in backlog.items():
-            if depth.total:
-                self._empty_since.pop(name, None)
-            elif now - self._empty_since.setdefault(name, now) > self._missing_after:
-                found.add(name)
-                del self._empty_since[name]
-        return found
-
-
-def demand_of(record: JobRecord) -> int:
-    """Tasks that wait to run or run. None while the job waits for others."""
-    if record.released_at is None or record.ending is not None:
-        return record.counts.running
-    return record.counts.runnable + record.counts.running

@@ -129,6 +129,25 @@ def one_of(words: Collection[str]) -> Parse[str]:
     return parse
 
 
+def listed(parse: Parse[T], least: int, most: int) -> Parse[list[T]]:
+    """A list of `least` to `most` different entries, each as `parse` has it."""
+
+    def each(value: object) -> list[T]:
+        if not isinstance(value, list):
+            problem = f"must be a list, not {kind_of(value)}"
+            raise BadInput(problem)
+        if not least <= len(value) <= most:
+            problem = f"{least} to {most} entries, not {len(value)}"
+            raise BadInput(problem)
+        found = [parse(entry) for entry in value]
+        if twice := next((entry for at, entry in enumerate(found) if entry in found[:at]), None):
+            problem = f"{shown(twice)} stands twice"
+            raise BadInput(problem)
+        return found
+
+    return each
+
+
 def as_text(value: object) -> str:
     """Text as it was written, numbers too; never shown in the refusal, for it may be secret."""
     if isinstance(value, SourceFloat):

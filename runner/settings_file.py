@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from runner.documents import load, resolved
-from runner.schema import Section, checked, duration, number, one_of, size, text, whole
-from runner.settings import ENGINES, MODES, AgentSettings, SupervisorSettings
+from runner.fleet_file import FleetSection, QueueName, QueueSection, name_problems
+from runner.routing import Routes
+from runner.schema import Section, checked, duration, number, one_of, shorthand, size, text, whole
+from runner.settings import (
+    ENGINES,
+    FLEET_AGENT,
+    FLEET_SUPERVISOR,
+    MODES,
+    AgentSettings,
+    FleetSettings,
+    SupervisorSettings,
+)
 from runner.validation import validated
 from runner.wording import Loc
 
@@ -19,12 +30,20 @@ MOST_BEAT = 0.3
 
 _AGENT, _SUPERVISOR = AgentSettings(), SupervisorSettings()
 
-QueueName = text(64, "[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, '_' and '-', a letter or digit first")
 DockerHost = text(
     4096,
     r"unix:///[^\s]+|tcp://[^\s/]+/?",
     "unix:///PATH or tcp://HOST:PORT",
 )
+Listen = text(256, r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", "HOST:PORT, such as 127.0.0.1:8080")
+
+
+def _with_priority(value: object) -> object:
+    """A queue's priority alone is a short way to write the queue."""
+    return value if isinstance(value, dict) else {"priority": value}
+
+
+Queues = dict[Annotated[str, checked(QueueName)], Annotated[QueueSection, shorthand(_with_priority)]]
 
 
 class AgentSection(Section):
@@ -36,16 +55,10 @@ class AgentSection(Section):
     beat: Annotated[float, checked(duration(0.1, HOUR))] = _AGENT.beat
     drain: Annotated[float, checked(duration(0, 24 * HOUR))] = _AGENT.drain
     idle: Annotated[float, checked(duration(0, 24 * HOUR))] = _AGENT.idle
+    confirm: Annotated[float, checked(duration(0, HOUR))] = _AGENT.confirm
     prefetch: Annotated[float, checked(duration(0, 60))] = _AGENT.prefetch
     log_limit: Annotated[int, checked(size(4096, TIB))] = _AGENT.log_limit
     disk_reserve: Annotated[int, checked(size(0, 64 * TIB))] = _AGENT.disk_reserve
-
-    def problems(self) -> Iterator[tuple[Loc, str]]:
-        if self.beat > MOST_BEAT * self.lease:
-            yield (
-                ("agent", "beat"),
-                f"must be at most {MOST_BEAT:g} of lease: {self.beat:g} and {self.lease:g} seconds",
-            )
 
 
 class SupervisorSection(Section):
@@ -53,11 +66,7 @@ class SupervisorSection(Section):
     lease: Annotated[float, checked(duration(1, HOUR))] = _SUPERVISOR.lease
     window: Annotated[int, checked(whole(1, 100_000))] = _SUPERVISOR.window
     max_agents: Annotated[int, checked(whole(1, 1000))] = _SUPERVISOR.max_agents
-
-    def problems(self) -> Iterator[tuple[Loc, str]]:
-        if self.interval >= self.lease / 2:
-            key: Loc = ("supervisor", "interval")
-            yield key, f"must be less than half of lease: {self.interval:g} and {self.lease:g} seconds"
+    listen: Annotated[str, checked(Listen)] | None = _SUPERVISOR.listen
 
 
 class SettingsFile(Section):
@@ -65,26 +74,74 @@ class SettingsFile(Section):
     home: Annotated[str, checked(text(4096))] | None = None
     engine: Annotated[str, checked(one_of(ENGINES))] = "auto"
     docker_host: Annotated[str, checked(DockerHost)] | None = None
-    queues: dict[Annotated[str, checked(QueueName)], Annotated[int, checked(whole(-1000, 1000))]] | None = (
-        None
-    )
+    queues: Queues | None = None
     agent: AgentSection = AgentSection()
     supervisor: SupervisorSection = SupervisorSection()
+    fleet: FleetSection | None = None
+
+    @property
+    def in_fleet(self) -> bool:
+        return self.mode == "fleet"
+
+    def agent_settings(self) -> AgentSettings:
+        """What is given, over the mode's defaults."""
+        defaults = FLEET_AGENT if self.in_fleet else _AGENT
+        return replace(defaults, **self.agent.model_dump(exclude_unset=True))
+
+    def supervisor_settings(self) -> SupervisorSettings:
+        defaults = FLEET_SUPERVISOR if self.in_fleet else _SUPERVISOR
+        return replace(defaults, **self.supervisor.model_dump(exclude_unset=True))
+
+    def fleet_settings(self) -> FleetSettings | None:
+        return self.fleet.settings(self.queues or {}) if self.in_fleet and self.fleet else None
 
     def problems(self) -> Iterator[tuple[Loc, str]]:
         if self.queues is not None and not 1 <= len(self.queues) <= 100:
             yield ("queues",), f"1 to 100 queues, not {len(self.queues)}"
-        yield from self.agent.problems()
-        yield from self.supervisor.problems()
+        agent, supervisor = self.agent_settings(), self.supervisor_settings()
+        if agent.beat > MOST_BEAT * agent.lease:
+            beat = f"must be at most {MOST_BEAT:g} of lease: {agent.beat:g} and {agent.lease:g} seconds"
+            yield ("agent", "beat"), beat
+        if supervisor.interval >= supervisor.lease / 2:
+            interval = f"{supervisor.interval:g} and {supervisor.lease:g} seconds"
+            yield ("supervisor", "interval"), f"must be less than half of lease: {interval}"
+        yield from self._fleet_problems()
+
+    def _fleet_problems(self) -> Iterator[tuple[Loc, str]]:
+        if self.fleet is None:
+            if self.in_fleet:
+                yield ("mode",), "needs a section fleet: its name, region and environments"
+            return
+        # In the embedded mode the section only waits for the day when the mode is changed.
+        wrong = list(self.fleet.wrong(self.queues or {} if self.in_fleet else {}))
+        yield from wrong
+        fleet = None if wrong else self.fleet_settings()
+        if fleet is not None:
+            routes = Routes(fleet, self.agent_settings())
+            yield from name_problems(fleet, {name: routes.channels_of_queue(name) for name in fleet.queues})
 
 
 def read_settings(file: Path, cwd: Path) -> dict[str, Any]:
     """The fields of `Settings` that the file gives; a relative `home` is relative to it. Raises BadInput."""
     document = load(cwd / file, called=file)
     model = validated(SettingsFile, document.data, document.place)
-    plain = model.model_dump(include={"mode", "engine", "docker_host", "queues"}, exclude_none=True)
+    plain = model.model_dump(include={"mode", "engine", "docker_host"}, exclude_none=True)
     if model.home is not None:
         plain["home"] = resolved((cwd / file).parent, model.home)
-    agent = AgentSettings(**model.agent.model_dump())
-    supervisor = SupervisorSettings(**model.supervisor.model_dump())
-    return {**plain, "agent": agent, "supervisor": supervisor, "source": str(file)}
+    fleet = model.fleet_settings()
+    if priorities := _priorities(model.queues, fleet):
+        plain["queues"] = priorities
+    return {
+        **plain,
+        "agent": model.agent_settings(),
+        "supervisor": model.supervisor_settings(),
+        "fleet": fleet,
+        "source": str(file),
+    }
+
+
+def _priorities(
+    queues: Mapping[str, QueueSection] | None, fleet: FleetSettings | None
+) -> Mapping[str, int] | None:
+    known = fleet.queues if fleet is not None else queues
+    return {name: queue.priority for name, queue in known.items()} if known is not None else None
