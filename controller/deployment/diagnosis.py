@@ -1,0 +1,105 @@
+"""`doctor`: everything that a fleet needs, looked at from here, without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from controller.deployment import limit_checks, resource_checks, rights_checks
+from controller.deployment.findings import Findings
+from controller.deployment.names import fleet_stack
+from controller.deployment.policies import Policies
+from controller.deployment.site import Site
+from controller.deployment.stacks import Stack, Stacks
+from runner.aws import Aws, AwsError, Reply
+from runner.ports import Clock
+from runner.routing import Routes
+from runner.settings import FleetSettings, Settings
+
+# AWS refuses requests that are five minutes off; what is half as far will soon be.
+MOST_SKEW = 150.0
+
+SKEWED = frozenset(
+    {"RequestTimeTooSkewed", "RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"}
+)
+SET_CLOCK = "set the clock: `timedatectl set-ntp true`"
+CREDENTIALS = (
+    "check AWS_PROFILE, AWS_ACCESS_KEY_ID and what else gives credentials: `aws sts get-caller-identity`"
+)
+
+
+async def examine(
+    aws: Aws,
+    settings: Settings,
+    fleet: FleetSettings,
+    findings: Findings,
+    now: Clock,
+    environ: Mapping[str, str],
+) -> None:
+    """All of it. Without credentials that work there is nothing else to be seen."""
+    _check_region(fleet, findings, environ)
+    caller = await _caller(aws, findings, now)
+    if caller is None:
+        return
+    account = str(caller["Account"])
+    await resource_checks.check_stacks(aws, fleet, findings)
+    await resource_checks.check_table(aws, fleet, findings)
+    await resource_checks.check_bucket(aws, fleet, account, findings)
+    await resource_checks.check_log_group(aws, fleet, findings)
+    await resource_checks.check_queues(aws, settings, fleet, findings)
+    await resource_checks.check_groups(aws, fleet, findings)
+    arn = str(caller["Arn"])
+    site = Site(account, arn.split(":")[1], "", (), {}, "")
+    policies = Policies(fleet, site, Routes.of(settings))
+    await rights_checks.check_rights(aws, arn, policies, await _stack(aws, fleet), findings)
+    await limit_checks.check_limits(aws, fleet, findings)
+
+
+def _check_region(fleet: FleetSettings, findings: Findings, environ: Mapping[str, str]) -> None:
+    other = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    if other and other != fleet.region:
+        findings.unknown(
+            "region",
+            f"the fleet is in {fleet.region}, your shell says {other}",
+            "this program goes by fleet.region; other tools may look elsewhere",
+        )
+    else:
+        findings.ok("region", fleet.region)
+
+
+async def _caller(aws: Aws, findings: Findings, now: Clock) -> Reply | None:
+    try:
+        caller = await aws.call("sts", "get_caller_identity")
+    except AwsError as error:
+        step = SET_CLOCK if error.code in SKEWED else CREDENTIALS
+        findings.problem("credentials", f"do not work: {error}", step)
+        return None
+    findings.ok("credentials", str(caller["Arn"]))
+    _check_clock(caller, findings, now())
+    return caller
+
+
+def _check_clock(reply: Reply, findings: Findings, now: float) -> None:
+    said = _date(reply)
+    if said is None:
+        findings.unknown("clock", "AWS does not say what time it is")
+    elif abs(skew := now - said.timestamp()) > MOST_SKEW:
+        findings.problem("clock", f"is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}", SET_CLOCK)
+    else:
+        findings.ok("clock")
+
+
+def _date(reply: Reply) -> datetime | None:
+    headers = (reply.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
+    try:
+        return parsedate_to_datetime(str(headers["date"]))
+    except (KeyError, ValueError):
+        return None
+
+
+async def _stack(aws: Aws, fleet: FleetSettings) -> Stack | None:
+    try:
+        return await Stacks(aws, fleet.name, lambda _: None).find(fleet_stack(fleet))
+    except AwsError:
+        return None  # was told already

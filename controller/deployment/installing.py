@@ -1,0 +1,131 @@
+"""`deploy`: both stacks as the settings want them, and what machines install in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controller.deployment import site as surroundings
+from controller.deployment.bundle import Files, bundle, prefix, read_settings_file
+from controller.deployment.fleet_template import fleet_template
+from controller.deployment.losses import losses
+from controller.deployment.names import fleet_stack, storage_stack
+from controller.deployment.rendering import rendered
+from controller.deployment.shipping import bucket_exists, stack_owns_bucket, store
+from controller.deployment.site import Site
+from controller.deployment.stacks import LARGEST_BODY, Change, Say, Stack, Stacks
+from controller.deployment.storage_template import storage_template
+from runner.aws import Aws
+from runner.errors import Conflict
+from runner.settings import FleetSettings, Settings
+
+# What the group does of its own accord and must not: it ends machines that work to spread the others more evenly.
+SUSPENDED = ["AZRebalance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """`change` of the stack's resources; `new` stacks have nothing else."""
+
+    stack: str
+    new: bool
+    changes: Sequence[Change]
+
+
+class Installation:
+    """All raise AwsError, BadInput, NotFound, RunnerError."""
+
+    def __init__(self, aws: Aws, settings: Settings, fleet: FleetSettings, say: Say) -> None:
+        self._aws = aws
+        self._settings = settings
+        self._fleet = fleet
+        self._say = say
+        self._stacks = Stacks(aws, fleet.name, say)
+        self._files: Files = bundle(read_settings_file(settings.source))
+
+    async def survey(self) -> Site:
+        """What there is already, and is built upon."""
+        account, partition = await surroundings.account_of(self._aws)
+        bucket = self._fleet.bucket_name(account)
+        exists = await bucket_exists(self._aws, bucket)
+        own = not exists or await stack_owns_bucket(self._aws, self._fleet, bucket)
+        if not own:
+            self._say(f"the bucket {bucket} is there already and used as it is")
+        vpc, subnets = await surroundings.network(self._aws, self._fleet)
+        images = await surroundings.images(self._aws, self._fleet)
+        return Site(account, partition, vpc, subnets, images, prefix(self._files), own)
+
+    async def preview(self, site: Site) -> Sequence[Planned]:
+        """What `deploy` would change. Leaves nothing behind, and makes nothing."""
+        return [
+            await self._preview(storage_stack(self._fleet), self._storage(site), site),
+            await self._preview(fleet_stack(self._fleet), self._machines(site), site),
+        ]
+
+    async def deploy(self, site: Site) -> Stack:
+        """Both stacks brought up to date; the fleet's is returned. Raises Conflict if work would be lost."""
+        await self._apply(storage_stack(self._fleet), self._storage(site), site)
+        bucket = self._fleet.bucket_name(site.account)
+        await store(self._aws, bucket, site.bundle, self._files)
+        self._say(f"stored the program in s3://{bucket}/{site.bundle}")
+        stack = await self._apply(fleet_stack(self._fleet), self._machines(site), site)
+        await self._suspend()
+        return stack
+
+    def _storage(self, site: Site) -> str:
+        return rendered(storage_template(self._fleet, site))
+
+    def _machines(self, site: Site) -> str:
+        return rendered(fleet_template(self._settings, self._fleet, site))
+
+    async def _preview(self, name: str, body: str, site: Site) -> Planned:
+        stack = await self._stacks.owned(name)
+        if stack is None or stack.status == "REVIEW_IN_PROGRESS":
+            # Without asking: a change set for a new stack would leave an empty one behind.
+            return Planned(name, True, ())
+        planned = await self._stacks.plan(name, body, await self._url(name, body, site))
+        if planned is None:
+            return Planned(name, False, ())
+        await self._stacks.forget(planned)
+        return Planned(name, False, planned.changes)
+
+    async def _apply(self, name: str, body: str, site: Site) -> Stack:
+        planned = await self._stacks.plan(name, body, await self._url(name, body, site))
+        if planned is None:
+            self._say(f"{name}: nothing to change")
+        else:
+            if lost := await losses(self._aws, planned.changes):
+                await self._stacks.forget(planned)
+                raise Conflict("\n".join(lost))
+            await self._stacks.apply(planned)
+        stack = await self._stacks.owned(name)
+        assert stack is not None
+        return stack
+
+    async def _url(self, name: str, body: str, site: Site) -> str | None:
+        """Where CloudFormation can read a template that is too large for a request."""
+        content = body.encode()
+        if len(content) <= LARGEST_BODY:
+            return None
+        bucket, file = self._fleet.bucket_name(site.account), f"{name}.yaml"
+        await store(self._aws, bucket, site.bundle, {file: content})
+        domain = "amazonaws.com.cn" if site.partition == "aws-cn" else "amazonaws.com"
+        return f"https://{bucket}.s3.{self._fleet.region}.{domain}/{site.bundle}/{file}"
+
+    async def _suspend(self) -> None:
+        """CloudFormation has no word for it, so it is done after, and anew every time."""
+        for environment in self._fleet.environments:
+            await self._aws.call(
+                "autoscaling",
+                "suspend_processes",
+                AutoScalingGroupName=self._fleet.group(environment),
+                ScalingProcesses=SUSPENDED,
+            )
+
+
+def templates(settings: Settings, fleet: FleetSettings, site: Site) -> dict[str, str]:
+    """Both, by the stack's name, as text."""
+    return {
+        storage_stack(fleet): rendered(storage_template(fleet, site)),
+        fleet_stack(fleet): rendered(fleet_template(settings, fleet, site)),
+    }

@@ -1,0 +1,23 @@
+"""`init`: a settings file to begin with."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from runner.errors import BadInput, Place
+
+
+def starter(name: str, region: str) -> str:
+    text = resources.files("controller.deployment").joinpath("starter.yaml").read_text()
+    return text.replace("{name}", name).replace("{region}", region)
+
+
+def write_starter(path: Path, text: str) -> None:
+    """Raises BadInput if there is something already: never overwrites."""
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        problem = "is there already, and is left as it is: move it away, or name another file"
+        raise BadInput(problem, Place(file=str(path))) from None

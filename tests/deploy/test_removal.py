@@ -1,0 +1,181 @@
+"""What becomes of logs and of machines that work, when a fleet or a part of it is removed. Against moto, in process.
+
+Emulated beside moto, which does not know it: resources with `RetainExceptOnCreate` stay when their stack goes, and
+change sets name the resources that they are about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from controller.deployment.installing import Installation
+from controller.deployment.remains import Remnant
+from controller.deployment.removal import Removal
+from runner.adapters.boto import BotoAws
+from runner.aws import Reply
+from runner.configuration import load_settings
+from runner.errors import BadInput, Conflict
+from runner.settings import FleetSettings, Settings
+from tests.aws.simulated import refused
+from tests.deploy.scripted import Scripted
+
+REGION = "us-east-1"
+IMAGE = "ami-12c6146b"  # one of those that moto has
+BUCKET = "f00-123456789012-us-east-1"
+SETTINGS = """\
+mode: fleet
+fleet:
+  name: f00
+  region: us-east-1
+  environments:
+    small: {instance_types: [m6i.large], min: 1, max: 3}
+  deployment: {image: IMAGE, controller: t3.small}
+"""
+
+
+class Moto:
+    """With what it leaves out."""
+
+    def __init__(self) -> None:
+        self._aws = BotoAws(REGION)
+
+    async def call(
+        self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
+    ) -> Reply:
+        if body := parameters.get("TemplateBody"):
+            parameters["TemplateBody"] = body.replace("RetainExceptOnCreate", "Retain")
+        reply = await self._aws.call(service, operation, urgent=urgent, **parameters)
+        for change in reply.get("Changes") or () if operation == "describe_change_set" else ():
+            await self._name(parameters["StackName"], change["ResourceChange"])
+        return reply
+
+    async def _name(self, stack: str, change: dict[str, Any]) -> None:
+        if change["Action"] != "Add":
+            found = await self._aws.call(
+                "cloudformation",
+                "describe_stack_resource",
+                StackName=stack,
+                LogicalResourceId=change["LogicalResourceId"],
+            )
+            change["PhysicalResourceId"] = found["StackResourceDetail"]["PhysicalResourceId"]
+
+    async def close(self) -> None:
+        await self._aws.close()
+
+
+class Site:
+    settings: Settings
+    fleet: FleetSettings
+
+    def __init__(self, folder: Path) -> None:
+        self.said: list[str] = []
+        self._folder = folder
+        self.write(SETTINGS)
+
+    def write(self, text: str) -> None:
+        (self._folder / "runner.yaml").write_text(text.replace("IMAGE", IMAGE))
+        self.settings = load_settings(self._folder / "runner.yaml", {}, self._folder)
+        assert self.settings.fleet is not None
+        self.fleet = self.settings.fleet
+
+    def deploy(self) -> None:
+        async def work(aws: Moto) -> None:
+            installation = Installation(aws, self.settings, self.fleet, self.said.append)
+            await installation.deploy(await installation.survey())
+
+        self._run(work)
+
+    def destroy(self, *, delete_logs: bool = False) -> Sequence[Remnant]:
+        async def work(aws: Moto) -> Sequence[Remnant]:
+            removal = Removal(aws, self.fleet, self.said.append)
+            await removal.destroy(delete_logs=delete_logs)
+            return await removal.present()
+
+        left: Sequence[Remnant] = self._run(work)
+        return left
+
+    @staticmethod
+    def _run(work: Any) -> Any:
+        async def opened() -> Any:
+            aws = Moto()
+            try:
+                return await work(aws)
+            finally:
+                await aws.close()
+
+        return asyncio.run(opened())
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with mock_aws():
+        made = Site(tmp_path)
+        made.deploy()
+        yield made
+
+
+def buckets() -> list[str]:
+    return [each["Name"] for each in boto3.client("s3", REGION).list_buckets()["Buckets"]]
+
+
+def store_a_log() -> None:
+    boto3.client("s3", REGION).put_object(Bucket=BUCKET, Key="logs/a", Body=b"x")
+
+
+def test_logs_are_kept_unless_it_is_said_otherwise(site: Site) -> None:
+    store_a_log()
+    assert site.destroy() == [Remnant("bucket", BUCKET)]
+    (kept,) = boto3.client("s3", REGION).list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert kept["Key"] == "logs/a"
+
+
+def test_a_bucket_without_logs_goes_at_once(site: Site) -> None:
+    assert site.destroy() == []
+
+
+def test_kept_logs_can_be_removed_later(site: Site) -> None:
+    store_a_log()
+    site.destroy()
+    assert site.destroy(delete_logs=True) == []
+
+
+def test_a_fleet_can_be_deployed_again_over_kept_logs(site: Site) -> None:
+    store_a_log()
+    site.destroy()
+    site.deploy()
+    assert f"the bucket {BUCKET} is there already and used as it is" in site.said
+    assert site.destroy(delete_logs=True) == []
+
+
+def test_machines_that_protect_themselves_go_all_the_same(site: Site) -> None:
+    groups = boto3.client("autoscaling", REGION)
+    (group,) = groups.describe_auto_scaling_groups(AutoScalingGroupNames=["f00-small"])["AutoScalingGroups"]
+    assert [each["ProtectedFromScaleIn"] for each in group["Instances"]] == [True]
+    assert site.destroy() == []
+
+
+def test_where_one_stack_is_somebody_elses_nothing_is_touched(tmp_path: Path) -> None:
+    theirs = {"Stacks": [{"StackName": "f00-storage", "StackStatus": "CREATE_COMPLETE"}]}
+    absent = refused("ValidationError", "Stack with id f00 does not exist")
+    aws = Scripted({"describe_stacks": [absent, theirs]})
+    (tmp_path / "runner.yaml").write_text(SETTINGS.replace("IMAGE", "ami-0123456789abcdef0"))
+    fleet = load_settings(tmp_path / "runner.yaml", {}, tmp_path).fleet
+    assert fleet is not None
+    with pytest.raises(BadInput, match="not this fleet's"):
+        asyncio.run(Removal(aws, fleet, lambda _: None).destroy(delete_logs=True))
+    assert {operation for operation, _ in aws.calls} == {"describe_stacks"}
+
+
+def test_an_environment_with_machines_is_not_taken_away(site: Site) -> None:
+    site.write(SETTINGS.replace("small: {", "other: {"))
+    with pytest.raises(Conflict, match="f00-small has 1 instance: let them end their tasks"):
+        site.deploy()
+    groups = boto3.client("autoscaling", REGION).describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert {"f00-small"} <= {group["AutoScalingGroupName"] for group in groups}
