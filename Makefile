@@ -4,13 +4,16 @@ BIN := .venv/bin
 SOURCES := runner controller tests tools examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench setup clean
+.PHONY: help demo demo-fleet test lint format bench setup clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.installed ## set up, and run 119 tasks on a year of flights: transform in shell, model in Python
 	@examples/flights/demo.sh
+
+demo-fleet: .venv/.installed-dev ## set up, and watch a fleet grow and go: AWS emulated, all else real
+	@$(BIN)/python -m examples.fleet.demo
 
 test: .venv/.installed-dev ## set up, and run all tests (make test ARGS="tests/test_retry.py -x" for some)
 	@$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -13,7 +13,8 @@ from controller.submission import new_job_id
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.model import Array, Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
+from runner.array import Array
+from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
 from runner.records import Verdict
 from runner.settings import Settings
 from runner.wiring import wall_clock

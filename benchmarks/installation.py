@@ -21,8 +21,9 @@ from pathlib import Path
 from controller.submission import new_job_id, submit
 from controller.wiring import Parts, open_parts
 from runner.agent.pulse import read as read_pulse
+from runner.array import Array
 from runner.configuration import load_settings
-from runner.model import Array, Job, Limits, Status
+from runner.model import Job, Limits, Status
 from runner.settings import Settings
 from runner.wiring import host_state
 

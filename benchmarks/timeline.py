@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Any
 from runner import assembly
 from runner.cli.agent import main
 from runner.model import Attempt, Job, Lease, Outcome, TaskId
-from runner.ports import Container, ContainerSpec, Engine, Exit, LogWriter, Output
+from runner.ports import Container, ContainerSpec, Exit, LogWriter, Output
 from runner.records import Refusal, Verdict
 from runner.settings import Settings
 
@@ -112,23 +112,20 @@ class TimedContainer(Wrapped):
 def install() -> None:
     """Have the agent put together with timed ports."""
     agent: Any = assembly
-    open_storage, open_engines = agent.open_storage, agent.open_engines
+    equip = agent.equip
 
     @asynccontextmanager
-    async def timed_storage(settings: Settings) -> AsyncIterator[Any]:
-        async with open_storage(settings) as storage:
-            timed: dict[str, Any] = {
-                "queue": TimedQueue(storage.queue),
-                "ledger": TimedLedger(storage.ledger),
-                "logs": TimedLogs(storage.logs),
+    async def timed(settings: Settings, host: str) -> AsyncIterator[Any]:
+        async with equip(settings, host) as equipment:
+            ports: dict[str, Any] = {
+                "queue": TimedQueue(equipment.queue),
+                "ledger": TimedLedger(equipment.ledger),
+                "logs": TimedLogs(equipment.logs),
+                "engines": {name: TimedEngine(engine) for name, engine in equipment.engines.items()},
             }
-            yield replace(storage, **timed)
+            yield replace(equipment, **ports)
 
-    async def timed_engines(settings: Settings, host: str, slots: int) -> Mapping[str, Engine]:
-        engines = await open_engines(settings, host, slots)
-        return {name: TimedEngine(engine) for name, engine in engines.items()}
-
-    agent.open_storage, agent.open_engines = timed_storage, timed_engines
+    agent.equip = timed
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from controller.dependencies import describe
 from controller.intake import check_engine, checked_draft, submit_draft
 from controller.layers import argument
 from controller.listing import list_tasks
+from controller.logs import recorded_of
 from controller.remarks import warnings_to
 from controller.selectors import select_one, select_task
 from controller.waiting import until_ended
@@ -22,7 +23,7 @@ from controller.wiring import Parts, open_parts
 from runner.configuration import load_settings
 from runner.errors import RunnerError
 from runner.model import Status
-from runner.records import Counts, JobRecord, TaskRecord
+from runner.records import UNRECORDED, Counts, JobRecord, TaskRecord
 from runner.settings import Settings
 
 T = TypeVar("T")
@@ -98,7 +99,8 @@ class Job:
             _, task = await select_task(parts.records, f"{self.id}/{index}")
             record = await parts.records.task(task)
             number = attempt or (record.attempt if record else 0)
-            return b"".join([data async for data in parts.logs.read(task, number)])
+            recorded = await recorded_of(parts.records, record, number) if record else UNRECORDED
+            return b"".join([data async for data in parts.logs.read(task, number, 0, recorded)])
 
         return self._call(work)
 
@@ -164,6 +166,7 @@ class JobKeys(TypedDict, total=False):
     mounts: Sequence[str | Mapping[str, Any]]
     secrets: Mapping[str, Mapping[str, str]]
     sidecars: Sequence[Mapping[str, Any]]
+    role: str | None
     idempotency_key: str | None
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from controller.jobfile import JobFile, RetriesSection, RuleSection
 from controller.layers import Layers
+from runner.array import Array
 from runner.documents import resolved
-from runner.model import Array, Job, Limits, Mount, Retry, Rule, Secret, Sidecar
+from runner.model import Job, Limits, Mount, Retry, Rule, Secret, Sidecar
 from runner.wording import Loc, printable
 
 
@@ -31,6 +32,7 @@ def job_from(model: JobFile, array: Array, layers: Layers) -> Job:
         sidecars=tuple(
             Sidecar(one.name, one.image, tuple(one.command), one.env, one.memory) for one in model.sidecars
         ),
+        role=model.role,
         idempotency_key=model.idempotency_key,
     )
 
@@ -62,6 +64,8 @@ def _secrets(model: JobFile, layers: Layers) -> tuple[Secret, ...]:
         if secret.file is not None:
             path = resolved(layers.base(("secrets", name)), secret.file)
             found.append(Secret(name, "file", str(path)))
+        elif secret.arn is not None:
+            found.append(Secret(name, "arn", secret.arn))
         else:
             found.append(Secret(name, "env", str(secret.env)))
     return tuple(found)

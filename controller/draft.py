@@ -12,9 +12,10 @@ from controller.item_files import items_of, lines_of
 from controller.items import Items, listed
 from controller.jobfile import ArraySection, JobFile
 from controller.layers import Label, Layers, flag, laid_over
+from runner.array import Array
 from runner.arrays import format_indices
 from runner.errors import BadInput, Place
-from runner.model import Array, Job
+from runner.model import Job
 from runner.ports import Clock, Manifests
 from runner.validation import existing, refusal, validated
 from runner.wording import Loc, shown

@@ -62,6 +62,7 @@ def job_keys(draft: JobDraft) -> dict[str, object]:
         "mounts": [_mount(mount) for mount in job.mounts],
         "secrets": {secret.name: _secret(secret) for secret in job.secrets},
         "sidecars": [_sidecar(sidecar) for sidecar in job.sidecars],
+        "role": job.role,
         "idempotency_key": job.idempotency_key,
     }
 

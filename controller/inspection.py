@@ -8,9 +8,12 @@ from pathlib import Path
 from controller.listing import find_task
 from controller.obstacles import Situation
 from controller.ports import Records
-from runner.model import Status, TaskId
-from runner.ports import Queue
+from runner.codec import DecodeError, decode_note
+from runner.errors import NotFound
+from runner.model import Job, Status, TaskId
+from runner.ports import Queue, Supervision
 from runner.records import JobRecord, TaskRecord
+from runner.routing import Routes
 from runner.settings import Settings
 
 FAILURES_READ = 5
@@ -24,26 +27,49 @@ async def inspect(
     record: JobRecord,
     task: TaskId | None = None,
     *,
-    led: bool,
+    supervision: Supervision,
     now: float,
 ) -> Situation:
-    """What is known of a job, or of one of its tasks, `now`. `led`: somebody supervises."""
-    job = record.job
+    """What is known of a job, or of one of its tasks, `now`."""
+    job, routes = record.job, Routes.of(settings)
+    found = await find_task(records, record, task) if task else None
+    channel = _channel(routes, job, found)
     failures = () if task else await records.tasks(job.id, statuses={Status.FAILED}, limit=FAILURES_READ)
     return Situation(
         job=record,
         now=now,
-        led=led,
+        led=supervision.led,
         parents={parent: await records.job(parent) for parent in job.after},
         hosts=await records.hosts(),
-        backlog=(await queue.backlog()).get(job.queue),
-        ahead=await _ahead(records, settings, record),
+        backlog=(await queue.backlog()).get(channel),
+        ahead=await _ahead(records, settings, record, routes),
         failures=failures,
         retrying=await _retrying(records, record) if task is None else (),
-        task=await find_task(records, record, task) if task else None,
+        task=found,
         attempts=await records.attempts(task) if task else (),
-        agent_logs=str(_agent_logs(settings.home)),
+        agent_logs=str(_agent_logs(settings.home)) if settings.fleet is None else "",
+        channel=channel,
+        machines=_machines(routes, channel, supervision),
     )
+
+
+def _channel(routes: Routes, job: Job, task: TaskRecord | None) -> str:
+    """Where the task, or the job's first attempts, are sent; the queue's own name where it is not in the settings."""
+    memory = (task.memory if task else None) or job.limits.memory
+    try:
+        return routes.channel(job, memory, task.infra_failures if task else 0)
+    except NotFound:
+        return job.queue
+
+
+def _machines(routes: Routes, channel: str, supervision: Supervision) -> str:
+    """Why there are as many as there are of a fleet's machines that take from the channel."""
+    try:
+        reasons = decode_note(supervision.note).reasons
+    except DecodeError:
+        reasons = {}
+    names = routes.environments_of(channel) if routes.fleet else ()
+    return ". ".join(f"{name}: {reasons[name]}" for name in names if name in reasons)
 
 
 async def _retrying(records: Records, record: JobRecord) -> Sequence[TaskRecord]:
@@ -53,18 +79,24 @@ async def _retrying(records: Records, record: JobRecord) -> Sequence[TaskRecord]
     return [task for task in found if task.outcome is not None]
 
 
-async def _ahead(records: Records, settings: Settings, record: JobRecord) -> int:
-    """Tasks that are likely served earlier: those of older jobs, and of jobs on queues of higher priority."""
+async def _ahead(records: Records, settings: Settings, record: JobRecord, routes: Routes) -> int:
+    """Tasks that are likely served earlier by the same machines: those of older jobs, and of jobs on queues of higher
+    priority."""
     if record.status.terminal:
         return 0
     priority = settings.queues.get(record.job.queue, 0)
-    waiting = 0
+    waiting, machines = 0, _serving(routes, record.job)
     for other in await records.jobs(unfinished=True):
         others = settings.queues.get(other.job.queue, 0)
         older = others == priority and other.job.created_at < record.job.created_at
-        if other.job.id != record.job.id and (others > priority or older):
+        ahead = other.job.id != record.job.id and (others > priority or older)
+        if ahead and machines & _serving(routes, other.job):
             waiting += other.counts.runnable
     return waiting
+
+
+def _serving(routes: Routes, job: Job) -> set[str]:
+    return set(routes.environments_of(_channel(routes, job, None)))
 
 
 def _agent_logs(home: Path) -> Path:

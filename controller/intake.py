@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from controller import submission
-from controller.admission import check_against
+from controller.admission import Offers, check_against
 from controller.draft import JobDraft, draft_from, to_job
 from controller.layers import Label, flag
 from controller.ports import Records
@@ -16,6 +16,7 @@ from controller.submission import Submission, new_job_id
 from controller.wiring import Parts
 from runner.errors import Unavailable
 from runner.model import Job
+from runner.routing import Routes
 from runner.settings import Settings
 from runner.wiring import docker_trouble, local_host
 
@@ -27,20 +28,24 @@ def checked_draft(
 ) -> JobDraft:
     """A job that this installation can take. Writes nothing. Raises BadInput."""
     draft = draft_from(file, overrides, label=label)
-    if settings.engine == "process" and draft.job.image is not None:
+    if settings.engine == "process" and settings.fleet is None and draft.job.image is not None:
         draft = replace(draft, job=replace(draft.job, bare=True))
-    check_against(
-        draft,
-        queues=settings.queues,
-        capacity=local_host(settings, "any").capacity(),
-        processes=settings.engine != "docker",
-    )
+    processes = settings.engine != "docker" and settings.fleet is None
+    check_against(draft, _offers(settings), roles=settings.fleet is not None, processes=processes)
     return draft
 
 
+def _offers(settings: Settings) -> Offers:
+    if settings.fleet is None:
+        capacity = local_host(settings, "any").capacity()
+        return {queue: [capacity] for queue in settings.queues}
+    routes = Routes.of(settings)
+    return {queue: routes.offers(queue) for queue in settings.queues}
+
+
 async def check_engine(settings: Settings, job: Job) -> None:
-    """Better now than as a thousand failed tasks. Raises Unavailable."""
-    if job.engine != "docker":
+    """Better now than as a thousand failed tasks; in a fleet, each machine has its own. Raises Unavailable."""
+    if job.engine != "docker" or settings.fleet is not None:
         return
     trouble = await docker_trouble(settings)
     if trouble:
@@ -56,7 +61,8 @@ async def submit_draft(parts: Parts, draft: JobDraft) -> Submission:
     """Raises NotFound for a job to come after that does not exist, Conflict, StorageError."""
     after = await resolve(parts.records, draft.after)
     job = await to_job(draft, id=new_job_id(), now=parts.now, manifests=parts.manifests, after=after)
-    return await submission.submit(parts.records, parts.queue, job, parts.settings.supervisor.window)
+    window = parts.settings.supervisor.window
+    return await submission.submit(parts.records, parts.queue, job, window, parts.routes)
 
 
 async def resolve(records: Records, selectors: Sequence[str]) -> tuple[str, ...]:

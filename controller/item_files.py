@@ -20,9 +20,9 @@ from controller.items import (
     listed,
     scanned,
 )
+from runner.array import MAX_ARRAY
 from runner.documents import resolved
 from runner.errors import BadInput, Place, StorageError
-from runner.model import MAX_ARRAY
 from runner.wording import printable, shown
 
 MAX_JSON_LIST = 64 * 1024**2

@@ -10,8 +10,8 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, BinaryIO, NoReturn
 
+from runner.array import MAX_ARRAY
 from runner.errors import BadInput, Place
-from runner.model import MAX_ARRAY
 from runner.schema import as_text
 from runner.yaml_reader import SourceFloat
 

@@ -9,8 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from controller import notation
+from runner.array import MAX_ARRAY, Array
 from runner.arrays import parse_array, parse_indices
-from runner.model import MAX_ARRAY, Array, Kind, Limits, Retry, Sidecar
+from runner.model import Kind, Limits, Retry, Sidecar
 from runner.schema import (
     Section,
     as_text,
@@ -99,10 +100,11 @@ class MountSection(Section):
 class SecretSection(Section):
     file: Path | None = None
     env: Annotated[str, checked(notation.secret_variable)] | None = None
+    arn: Annotated[str, checked(notation.secret_arn)] | None = None
 
     def problems(self) -> Iterator[tuple[Loc, str]]:
-        if (self.file is None) == (self.env is None):
-            yield (), "exactly one of file (a path) and env (a variable's name) must be given"
+        if sum(source is not None for source in (self.file, self.env, self.arn)) != 1:
+            yield (), "exactly one of file (a path), env (a variable's name) and arn must be given"
 
 
 class SidecarSection(Section):
@@ -137,6 +139,7 @@ class JobFile(Section):
     )
     secrets: dict[Variable, SecretSection] = Field(default_factory=dict, max_length=100)
     sidecars: list[SidecarSection] = Field(default_factory=list, max_length=10)
+    role: Annotated[str, checked(notation.ROLE)] | None = None
     idempotency_key: Annotated[str, checked(notation.IDEMPOTENCY_KEY)] | None = None
 
     def problems(self) -> Iterator[tuple[Loc, str]]:

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Collection, Iterator
 
 from controller.ports import Records
 from controller.report import count_of
-from runner.model import Array, Status, TaskId
+from runner.array import Array
+from runner.model import Status, TaskId
 from runner.records import JobRecord, TaskRecord
 
 PAGE = 1000

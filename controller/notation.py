@@ -11,6 +11,7 @@ from runner.errors import BadInput
 from runner.model import Charge, Kind
 from runner.retry import CHARGES
 from runner.schema import as_text, text
+from runner.secret_arn import FORMS, parse_secret_arn
 from runner.wording import choices, shown
 
 LETTERS = "letters, digits, {}, a letter or digit first"
@@ -19,6 +20,11 @@ QUEUE_NAME = text(64, "[A-Za-z0-9][A-Za-z0-9_-]*", LETTERS.format("'_' and '-'")
 SIDECAR_NAME = text(32, "[a-z0-9][a-z0-9-]*", "small letters, digits and '-', a letter or digit first")
 PATH = text(4096)
 SELECTOR = text(256, r"[^\s/]+", "a job's id, a prefix of it, its name, or last; not a single task")
+ROLE = text(
+    2048,
+    r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+",
+    "a role's ARN: arn:aws:iam::111122223333:role/NAME",
+)
 IDEMPOTENCY_KEY = text(256, r"[\x20-\x7e]+", "printable ASCII characters")
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
@@ -52,6 +58,15 @@ def secret_variable(value: object) -> str:
     except BadInput:
         problem = f"must be the name of a variable: {VARIABLE_ALLOWED}"
         raise BadInput(problem) from None
+
+
+def secret_arn(value: object) -> str:
+    """Never shown when it is wrong, either."""
+    arn = as_text(value)
+    if parse_secret_arn(arn) is None:
+        problem = f"must be {FORMS}"
+        raise BadInput(problem)
+    return arn
 
 
 def shell(value: object) -> object:
@@ -132,14 +147,16 @@ def variable_flags(value: object) -> object:
 
 
 def secret_flags(value: object) -> object:
-    """A list of `NAME=file:PATH` or `NAME=env:VARIABLE` as a mapping. What follows a name is never shown."""
+    """A list of NAME=file:PATH, NAME=env:VARIABLE or NAME=ARN as a mapping. What follows a name is never shown."""
     return dict(_secret_flag(entry) for entry in value) if isinstance(value, list) else value
 
 
 def _secret_flag(entry: object) -> tuple[str, dict[str, str]]:
-    form = "NAME=file:PATH or NAME=env:VARIABLE"
+    form = "NAME=file:PATH, NAME=env:VARIABLE or NAME=ARN"
     name, given = _assignment(entry, form)
     source, colon, reference = given.partition(":")
+    if source == "arn":
+        return name, {source: given}
     if not colon or source not in ("file", "env"):
         problem = f"must be written {form}"
         raise BadInput(problem)

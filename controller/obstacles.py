@@ -28,8 +28,9 @@ class Situation:
     """All that is known of a job, and of one of its tasks if `task` is given, at the time `now`.
 
     `led`: somebody supervises. `ahead`: waiting tasks of jobs that are served earlier. `failures`: some of the
-    job's failed tasks; `retrying`: some that failed and wait for another try. `agent_logs`: where
-    agents log.
+    job's failed tasks; `retrying`: some that failed and wait for another try. `agent_logs`: where agents log.
+    `channel`: what carries its messages, where that is not the queue itself; `machines`: what was decided of those that
+    take from it.
     """
 
     job: JobRecord
@@ -44,6 +45,8 @@ class Situation:
     task: TaskRecord | None = None
     attempts: Sequence[AttemptRecord] = ()
     agent_logs: str = ""
+    channel: str | None = None
+    machines: str = ""
 
     @property
     def live(self) -> list[HostReport]:
@@ -89,6 +92,8 @@ def no_agent(situation: Situation) -> Iterator[Reason]:
     if situation.live or not situation.led:
         return
     where = f" What agents last said of themselves: {situation.agent_logs}" if situation.agent_logs else ""
+    if situation.machines:
+        where = f" Its machines: {situation.machines}."
     yield Reason("no_agent", f"No agent is alive; the supervisor is starting one, or cannot.{where}")
 
 
@@ -104,8 +109,9 @@ def unserved(situation: Situation) -> Iterator[Reason]:
     job, live = situation.job.job, situation.live
     if not live:
         return
-    if not any(job.queue in host.queues for host in live):
-        yield Reason("queue_not_served", f"No agent serves the queue {job.queue!r}.")
+    if not any((situation.channel or job.queue) in host.queues for host in live):
+        machines = f" Its machines: {situation.machines}." if situation.machines else ""
+        yield Reason("queue_not_served", f"No agent serves the queue {job.queue!r}.{machines}")
     if not any(job.engine in host.engines for host in live):
         yield Reason("no_engine", _no_engine(job.engine))
     vcpus, memory = situation.need

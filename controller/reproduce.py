@@ -54,6 +54,8 @@ def again(
     if job.sidecars:
         names = ", ".join(sidecar.name for sidecar in job.sidecars)
         remarks = (*remarks, f"its sidecars are not started: {names}")
+    if job.role is not None:
+        remarks = (*remarks, f"it does not act in its role: {job.role}")
     return Again(job, attempt, image, task_environment(job, attempt, item), remarks)
 
 

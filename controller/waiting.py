@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from controller.advice import briefly
 from controller.ports import Records
@@ -13,6 +14,9 @@ from controller.wiring import Parts
 from runner.errors import NotFound
 from runner.model import Status
 from runner.records import JobRecord
+
+if TYPE_CHECKING:
+    from controller.supervisor import Supervisor
 
 POLL = 0.2
 
@@ -31,9 +35,11 @@ class View:
 
 
 @asynccontextmanager
-async def supervising(parts: Parts) -> AsyncIterator[asyncio.Task[None]]:
+async def supervising(
+    parts: Parts, supervisor: Supervisor | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
     """Lead, or stand by for when nobody does. Agents that were started end by themselves when idle."""
-    supervisor = parts.supervisor()
+    supervisor = supervisor or parts.supervisor()
     running = asyncio.create_task(supervisor.run())
     try:
         yield running

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 
+from runner.array import MAX_ARRAY, Array
 from runner.errors import BadInput
-from runner.model import MAX_ARRAY, Array
 from runner.wording import shown
 
 MAX_INDEX = 999_999_999

@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 from runner.agent.heartbeat import Heartbeat
 from runner.agent.identity import HostLock, new_incarnation
@@ -17,53 +15,50 @@ from runner.agent.journal import Journal
 from runner.agent.loop import Agent
 from runner.agent.pulse import Pulse
 from runner.agent.removals import Removals
-from runner.agent.room import Room
 from runner.agent.station import Station
 from runner.agent.upkeep import Terms
 from runner.errors import Unavailable
-from runner.ports import Engine
 from runner.records import HostReport
-from runner.settings import Settings
-from runner.wiring import (
-    Storage,
-    host_state,
-    local_host,
-    local_secrets,
-    open_engines,
-    open_storage,
-    wall_clock,
-)
+from runner.settings import FleetSettings, Settings
+from runner.wiring import Equipment, equip, host_state, service_notifier, wall_clock
 
 REMOVALS_PER_SLOT = 2
 
 
 async def run_agent(settings: Settings, host: str, *, local: bool) -> None:
-    """Until drained. Raises Unavailable if this host has an agent, or a service it needs does not answer."""
+    """Until drained. In mode fleet the host's name is its instance id. Raises Unavailable if this host has an agent, or
+    a service it needs does not answer."""
+    if settings.fleet is not None:
+        await _run_on_instance(settings, settings.fleet)
+        return
+    with HostLock(host_state(settings, host)):
+        async with equip(settings, host) as equipment:
+            await _run_locked(settings, new_incarnation(), equipment, _terms(settings, local))
+
+
+async def _run_on_instance(settings: Settings, fleet: FleetSettings) -> None:
+    # Imported here: what runs on a laptop must not pay for all of AWS.
+    from runner.fleet_wiring import equip_instance, open_instance
+
+    async with open_instance(fleet) as instance:
+        with HostLock(host_state(settings, instance.name)):
+            incarnation = new_incarnation()
+            async with equip_instance(settings, fleet, instance, incarnation) as equipment:
+                terms = Terms(settings.agent.drain, idle=settings.agent.idle, confirm=settings.agent.confirm)
+                await _run_locked(settings, incarnation, equipment, terms)
+
+
+async def _run_locked(settings: Settings, incarnation: str, equipment: Equipment, terms: Terms) -> None:
+    host = equipment.host.name
     state = host_state(settings, host)
-    with HostLock(state):
-        async with open_storage(settings) as storage:
-            await _run_locked(settings, host, state, storage, local=local)
-
-
-async def _run_locked(settings: Settings, host: str, state: Path, storage: Storage, *, local: bool) -> None:
-    incarnation = new_incarnation()
-    room = Room(local_host(settings, host).capacity(), settings.agent.prefetch)
-    engines = open_engines(settings, host, room.slots)
-    pulse = Pulse(state / "pulse", incarnation)
+    pulse = Pulse(state / "pulse", incarnation, service_notifier())
     journal = Journal(state / "journal")
     try:
-        heartbeat = Heartbeat(
-            storage.queue,
-            storage.ledger,
-            lease=settings.agent.lease,
-            beat=settings.agent.beat,
-            pulse=pulse.beat,
-        )
-        station = _station(settings, f"{host}#{incarnation}", storage, engines, heartbeat, journal, room)
+        station = _station(settings, incarnation, equipment, pulse, journal)
         trouble = await station.examine_engines()
-        if trouble and settings.engine == "docker":
+        if trouble and "process" not in equipment.engines:
             raise Unavailable(trouble)
-        agent = Agent(station, _report(settings, station, incarnation, engines), _terms(settings, local))
+        agent = Agent(station, _report(station, incarnation, equipment), terms)
         pulse.beat()
         _start_watchdog(settings, host, incarnation)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,34 +67,36 @@ async def _run_locked(settings: Settings, host: str, state: Path, storage: Stora
         pulse.end()
     finally:
         journal.close()
-        for engine in engines.values():
-            await engine.close()
 
 
 def _station(
-    settings: Settings,
-    owner: str,
-    storage: Storage,
-    engines: Mapping[str, Engine],
-    heartbeat: Heartbeat,
-    journal: Journal,
-    room: Room,
+    settings: Settings, incarnation: str, equipment: Equipment, pulse: Pulse, journal: Journal
 ) -> Station:
+    heartbeat = Heartbeat(
+        equipment.queue,
+        equipment.ledger,
+        lease=settings.agent.lease,
+        beat=settings.agent.beat,
+        pulse=pulse.beat,
+    )
     return Station(
-        owner=owner,
-        host=local_host(settings, owner.partition("#")[0]),
-        queue=storage.queue,
-        ledger=storage.ledger,
-        engines=engines,
-        logs=storage.logs,
-        manifests=storage.manifests,
-        secrets=local_secrets(),
-        jobs=Jobs(storage.ledger),
+        owner=f"{equipment.host.name}#{incarnation}",
+        host=equipment.host,
+        queue=equipment.queue,
+        ledger=equipment.ledger,
+        engines=equipment.engines,
+        logs=equipment.logs,
+        manifests=equipment.manifests,
+        secrets=equipment.secrets,
+        jobs=Jobs(equipment.ledger),
         heartbeat=heartbeat,
         journal=journal,
-        removals=Removals(REMOVALS_PER_SLOT * room.slots),
-        room=room,
+        removals=Removals(REMOVALS_PER_SLOT * equipment.room.slots),
+        room=equipment.room,
         now=wall_clock,
+        flush=equipment.flush,
+        roles=equipment.roles,
+        routes=equipment.routes,
     )
 
 
@@ -109,9 +106,7 @@ def _terms(settings: Settings, local: bool) -> Terms:
     return Terms(drain=settings.agent.drain, idle=settings.agent.idle, unsupervised=settings.supervisor.lease)
 
 
-def _report(
-    settings: Settings, station: Station, incarnation: str, engines: Mapping[str, Engine]
-) -> HostReport:
+def _report(station: Station, incarnation: str, equipment: Equipment) -> HostReport:
     capacity, now = station.room.capacity, station.now()
     return HostReport(
         host=station.host.name,
@@ -122,8 +117,8 @@ def _report(
         free_vcpus=capacity.vcpus,
         free_memory=capacity.memory,
         tasks=0,
-        engines=tuple(engines),
-        queues=tuple(settings.queues),
+        engines=tuple(equipment.engines),
+        queues=equipment.channels,
         pid=os.getpid(),
         started_at=now,
         seen_at=now,

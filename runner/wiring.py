@@ -1,4 +1,4 @@
-"""The one place in this package that names adapters: from settings to the ports the agent calls.
+"""From settings to the ports the agent calls. Here and in `fleet_wiring` adapters are named, and nowhere else.
 
 Everything of an installation on one machine lives under `settings.home`:
 
@@ -12,20 +12,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.adapters.files import FileLogs
 from runner.adapters.manifests import FileManifests
 from runner.adapters.sqlite.database import Database
+from runner.adapters.sqlite.dead_letters import SqliteDeadLetters
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
+from runner.aws import Aws
 from runner.errors import BadInput
-from runner.ports import Clock, Engine, Host, Secrets
+from runner.ports import Clock, Engine, Host, Ledger, Logs, Manifests, Queue, Roles, Secrets
+from runner.routing import Routes
 from runner.settings import Settings
+
+if TYPE_CHECKING:
+    from runner.adapters.docker.engine import DockerEngine
+    from runner.agent.room import Room
 
 wall_clock: Clock = time.time
 
@@ -38,6 +46,7 @@ class Storage:
     queue: SqliteQueue
     ledger: SqliteLedger
     records: SqliteRecords
+    dead_letters: SqliteDeadLetters
     logs: FileLogs
     manifests: FileManifests
 
@@ -52,11 +61,61 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
             queue=SqliteQueue(database, wall_clock, settings.queues),
             ledger=SqliteLedger(database, wall_clock, lease=settings.agent.lease),
             records=SqliteRecords(database, wall_clock),
+            dead_letters=SqliteDeadLetters(database, wall_clock),
             logs=FileLogs(settings.home / "logs", settings.agent.log_limit),
             manifests=FileManifests(settings.home / "manifests"),
         )
     finally:
         await database.close()
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What one agent works with. `channels`: where it takes messages from. `flush`: see `Station`."""
+
+    host: Host
+    room: Room
+    engines: Mapping[str, Engine]
+    queue: Queue
+    ledger: Ledger
+    logs: Logs
+    manifests: Manifests
+    secrets: Secrets
+    roles: Roles
+    routes: Routes
+    channels: tuple[str, ...]
+    flush: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def equip(settings: Settings, host: str) -> AsyncIterator[Equipment]:
+    """An agent of this machine. Raises StorageError, BadInput."""
+    # Imported here: the controller's reading commands need no agent.
+    from runner.agent.room import Room
+    from runner.agent.station import NoRoles, nothing_lingers
+
+    machine = local_host(settings, host)
+    room = Room(machine.capacity(), settings.agent.prefetch)
+    engines = open_engines(settings, host, room.slots)
+    try:
+        async with open_storage(settings) as storage:
+            yield Equipment(
+                host=machine,
+                room=room,
+                engines=engines,
+                queue=storage.queue,
+                ledger=storage.ledger,
+                logs=storage.logs,
+                manifests=storage.manifests,
+                secrets=local_secrets(),
+                roles=NoRoles(),
+                routes=Routes.of(settings),
+                channels=tuple(settings.queues),
+                flush=nothing_lingers,
+            )
+    finally:
+        for engine in engines.values():
+            await engine.close()
 
 
 def host_state(settings: Settings, host: str) -> Path:
@@ -70,9 +129,23 @@ def local_host(settings: Settings, host: str) -> Host:
 
 
 def local_secrets() -> Secrets:
+    from runner.adapters.aws_secrets import AwsSecrets
     from runner.adapters.secrets import LocalSecrets
 
-    return LocalSecrets(os.environ)
+    return AwsSecrets(LocalSecrets(os.environ), _services)
+
+
+def _services(region: str) -> Aws:
+    from runner.adapters.boto import BotoAws  # dear to import, and most jobs need none of it
+
+    return BotoAws(region)
+
+
+def service_notifier() -> Callable[[str], None]:
+    """Where signs of life go, beside the watchdog's file."""
+    from runner.adapters.systemd import notifier
+
+    return notifier(os.environ)
 
 
 def open_engines(settings: Settings, host: str, slots: int) -> Mapping[str, Engine]:
@@ -93,7 +166,7 @@ def open_engines(settings: Settings, host: str, slots: int) -> Mapping[str, Engi
     return engines
 
 
-def docker_engine(settings: Settings, host: str, slots: int) -> Engine:
+def docker_engine(settings: Settings, host: str, slots: int) -> DockerEngine:
     from runner.adapters.docker.engine import DockerEngine
 
     return DockerEngine(host, slots, host_state(settings, host), settings.docker_host, wall_clock)

@@ -15,11 +15,13 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from controller.cli.main import cli
+from controller.model import EnvironmentCapacity
 from controller.supervisor import Supervisor
 from controller.wiring import Parts, open_parts
 from runner import retry
 from runner.configuration import load_settings
 from runner.model import Attempt, Kind, Lease, Outcome
+from runner.routing import LOCAL
 from runner.settings import Settings
 
 HOST = "local-1"
@@ -136,18 +138,27 @@ def idle_supervisor(parts: Parts) -> Supervisor:
         parts.now,
         holder="test",
         settings=parts.settings.supervisor,
+        routes=parts.routes,
         missing_after=60,
     )
 
 
 class NoFleet:
-    async def capacity(self) -> Any:
-        from controller.model import FleetCapacity
+    """One agent that is always there, and does nothing."""
 
-        return FleetCapacity(running=1, maximum=1)
+    trouble = ""
 
-    async def resize(self, desired: int) -> None:
+    async def capacity(self) -> Mapping[str, EnvironmentCapacity]:
+        return {LOCAL: EnvironmentCapacity(LOCAL, 1, 1, pending=0, minimum=0, maximum=1)}
+
+    async def resize(self, environment: str, desired: int) -> None:
         assert desired <= 1
+
+    async def replace(self, environment: str, instance: str) -> None:
+        raise AssertionError(instance)
+
+    async def stop(self) -> None:
+        """There is nothing to stop."""
 
 
 def by_index(outcomes: Mapping[int, Outcome | None]) -> Callable[[Attempt], Outcome | None]:

@@ -187,7 +187,7 @@ def test_waiting_no_longer_than_told(installation: Installation) -> None:
 
 def test_waiting_inside_a_running_loop_ends_when_it_is_interrupted(desk: Desk) -> None:
     """As in a notebook, whose loop leaves Ctrl-C to Python."""
-    made = submit(name="n", command=["sleep", "600"])
+    made = submit(name="n", command=["sleep", "5"])
     main = threading.get_ident()
 
     async def cell() -> None:

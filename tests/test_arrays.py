@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.array import MAX_ARRAY, Array
 from runner.arrays import MAX_INDEX, format_indices, parse_array, parse_indices
 from runner.errors import BadInput
-from runner.model import MAX_ARRAY, Array
 
 
 @pytest.mark.parametrize(

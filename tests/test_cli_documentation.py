@@ -14,11 +14,16 @@ import pytest
 import controller
 from controller.api import Job, JobFailed, JobKeys
 from controller.cli.main import COMMANDS, cli
+from controller.fleet_report import FleetView, environment_objects
+from controller.model import EnvironmentCapacity
 from controller.report import attempt_object, job_object, outcome_object, task_object
+from runner.array import Array
 from runner.errors import RunnerError
-from runner.model import Array, Kind, Outcome, Status, TaskId
 from runner.model import Job as JobModel
-from runner.records import AttemptRecord, Counts, JobRecord, TaskRecord
+from runner.model import Kind, Outcome, Status, TaskId
+from runner.records import AttemptRecord, Counts, JobRecord, Note, TaskRecord
+from runner.routing import LOCAL, Routes
+from runner.settings import Settings
 
 DOCS = Path(__file__).parent.parent / "docs"
 CLI, API, ERRORS = ((DOCS / name).read_text() for name in ("cli.md", "api.md", "errors.md"))
@@ -69,6 +74,16 @@ RECORDS = {
     "job": job_object(JobRecord(JobModel("j", "j", ("x",), Array.of_size(1)), Counts()), 0.0),
     "task": task_object(TaskRecord(TaskId("j", 0), Status.RUNNABLE), "j"),
     "outcome": outcome_object(Outcome(Kind.SUCCEEDED)),
+    "environment": environment_objects(
+        FleetView(
+            capacity={LOCAL: EnvironmentCapacity(LOCAL, 1, 1, 0, 0, 1)},
+            backlog={},
+            hosts=(),
+            note=Note(),
+            led=True,
+            routes=Routes.of(Settings()),
+        )
+    )[0],
     "attempt": attempt_object(AttemptRecord(TaskId("j", 0), 1, 1, "h#1", 0.0, Outcome(Kind.SUCCEEDED))),
 }
 
@@ -78,7 +93,7 @@ def test_every_json_key_is_documented(subject: str) -> None:
     assert [key for key in RECORDS[subject] if f"`{key}`" not in section(CLI, "JSON")] == []
 
 
-@pytest.mark.parametrize("subject", ["job", "task"])
+@pytest.mark.parametrize("subject", ["job", "task", "environment"])
 def test_what_is_listed_has_an_id_and_a_status(subject: str) -> None:
     assert {"id", "status"} <= RECORDS[subject].keys()
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cli.logs import calm
-from controller.logs import POLL, Line, Source
-from controller.wiring import Parts
-from runner.model import Attempt, Charge, Kind, Lease, Status, TaskId
-from runner.records import Ending, JobRecord, Verdict
-from tests.desk import Desk, by_index, ended
+from controller.logs import POLL, Line, Merged, Source, read_task
+from controller.ports import LogReader
+from controller.wiring import Parts, open_parts
+from runner.errors import NotFound
+from runner.model import Attempt, Charge, Kind, Lease, Outcome, Status, TaskId
+from runner.records import UNRECORDED, Ending, JobRecord, Recorded, Verdict
+from tests.desk import HOST, Desk, by_index, ended
 
 RAW = b"\xff\x00\x1b[31mred\nno end"
 
@@ -110,8 +114,6 @@ def test_following_where_nobody_supervises_says_so(desk: Desk) -> None:
 
 def test_following_shows_what_is_written_meanwhile(desk: Desk) -> None:
     """Begun and ended while it is watched, in the order of time."""
-    from controller.logs import Merged
-    from controller.wiring import open_parts
     from runner import retry
 
     desk.submit("--name", "n", "--array", "2")
@@ -212,10 +214,11 @@ class Growing:
         self._parts = list(parts)
         self._written = b""
 
-    def writer(self, attempt: Attempt) -> object:
-        raise AssertionError
+    live = True
 
-    async def read(self, task: TaskId, number: int, start: int = 0) -> AsyncIterator[bytes]:
+    async def read(
+        self, task: TaskId, number: int, start: int = 0, recorded: Recorded = UNRECORDED
+    ) -> AsyncIterator[bytes]:
         self._written += self._parts.pop(0) if self._parts else b""
         if self._written[start:]:
             yield self._written[start:]
@@ -225,7 +228,7 @@ def read_on(
     parts: Sequence[bytes], tail: int | None, call: Callable[[Source], Awaitable[list[bytes]]]
 ) -> list[bytes]:
     async def main() -> list[bytes]:
-        source = Source(Growing(parts), TaskId("j", 0), 1, tail)  # type: ignore[arg-type]
+        source = Source(Growing(parts), TaskId("j", 0), 1, tail)
         return [data for _ in range(len(parts) + 1) for data in await call(source)]
 
     return asyncio.run(main())
@@ -259,6 +262,94 @@ def test_a_tail_is_the_last_lines(parts: list[bytes], most: int) -> None:
 def test_a_line_without_end_is_passed_on_in_parts() -> None:
     lines = read_on([b"x" * 100_000] * 3, None, by_line)
     assert [len(line) for line in lines] == [100_000] * 3
+
+
+class Elsewhere:
+    """Logs that are read by what the ledger has of their attempts. Those of `gone` tasks are lost."""
+
+    live = False
+
+    def __init__(self, gone: Collection[int] = ()) -> None:
+        self._gone = gone
+
+    async def read(
+        self, task: TaskId, number: int, start: int = 0, recorded: Recorded = UNRECORDED
+    ) -> AsyncIterator[bytes]:
+        if task.index in self._gone:
+            raise NotFound(f"the log of {task} is lost")
+        where = recorded.outcome.log if recorded.outcome else "not ended"
+        yield f"{where} {recorded.owner}\n".encode()[start:]
+
+
+def reading(desk: Desk, logs: LogReader, call: Callable[[Parts], Awaitable[Any]]) -> Any:
+    """What `call` makes of an installation whose logs are `logs`."""
+
+    async def main() -> Any:
+        async with open_parts(desk.settings) as parts:
+            return await call(replace(parts, logs=logs))
+
+    return asyncio.run(main())
+
+
+def placed(attempt: Attempt) -> Outcome:
+    return ended(Kind.FAILED if attempt.number == 1 else Kind.SUCCEEDED, log=f"place-{attempt.number}")
+
+
+@pytest.mark.parametrize(("number", "place"), [(None, "place-2"), (1, "place-1"), (2, "place-2")])
+def test_a_log_is_looked_for_where_its_own_attempts_record_says(
+    desk: Desk, number: int | None, place: str
+) -> None:
+    desk.submit("--name", "n")
+    desk.work(placed)
+    desk.out("retry", "n", "--output", "quiet")
+    desk.step()
+    desk.work(placed)
+
+    async def call(parts: Parts) -> bytes:
+        [job] = await parts.records.jobs()
+        found = read_task(parts.records, parts.logs, TaskId(job.job.id, 0), attempt=number)
+        return b"".join([data async for _, data in found])
+
+    assert reading(desk, Elsewhere(), call).decode() == f"{place} {HOST}#1\n"
+
+
+def test_a_running_attempt_is_looked_for_with_its_owner(desk: Desk) -> None:
+    desk.submit("--name", "n")
+    desk.work(lambda _: None)
+
+    async def call(parts: Parts) -> list[bytes]:
+        [job] = await parts.records.jobs()
+        return [line.data async for line in Merged(parts.records, parts.logs, job, None).lines(follow=False)]
+
+    assert reading(desk, Elsewhere(), call) == [f"not ended {HOST}#1".encode()]
+
+
+def test_a_lost_log_is_told_once_and_the_others_are_shown(desk: Desk) -> None:
+    desk.submit("--name", "n", "--array", "3")
+    desk.work(placed)
+    told: list[str] = []
+
+    async def call(parts: Parts) -> list[int]:
+        [job] = await parts.records.jobs()
+        merged = Merged(parts.records, parts.logs, job, None, told.append)
+        return [line.task.index async for line in merged.lines(follow=False)]
+
+    assert reading(desk, Elsewhere(gone={1}), call) == [0, 2]
+    assert [problem.endswith("/1 is lost") for problem in told] == [True]
+
+
+def test_a_task_whose_log_is_lost_says_so(desk: Desk) -> None:
+    desk.submit("--name", "n")
+    desk.work(placed)
+    told: list[str] = []
+
+    async def call(parts: Parts) -> bytes:
+        [job] = await parts.records.jobs()
+        found = read_task(parts.records, parts.logs, TaskId(job.job.id, 0), missing=told.append)
+        return b"".join([data async for _, data in found])
+
+    assert reading(desk, Elsewhere(gone={0}), call) == b""
+    assert len(told) == 1
 
 
 @given(st.text())

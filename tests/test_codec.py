@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import codec
+from runner.array import Array
 from runner.codec import DecodeError
 from runner.model import (
-    Array,
     Charge,
     Job,
     Kind,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.dependencies import resolve
-from runner.model import Array, Job, Status
+from runner.array import Array
+from runner.model import Job, Status
 from runner.records import Counts, Ending, JobRecord
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.adapters.process.environment import METADATA, SCRATCH
+from runner.array import Array
 from runner.environment import parse_metadata, task_environment
-from runner.model import Array, Attempt, Job, TaskId
+from runner.model import Attempt, Job, TaskId
 
 JOB = Job("abc", "n", ("x",), Array((range(3, 8),), total=5), env={"LANG": "C"}, queue="big")
 ATTEMPT = Attempt(TaskId("abc", 4), 7, 2, "h#1", 1)

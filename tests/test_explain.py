@@ -9,7 +9,8 @@ import pytest
 
 from controller.explain import explain
 from controller.obstacles import SILENT_AFTER, Situation
-from runner.model import Array, Charge, Job, Kind, Limits, Outcome, Retry, Sidecar, Status, TaskId, Usage
+from runner.array import Array
+from runner.model import Charge, Job, Kind, Limits, Outcome, Retry, Sidecar, Status, TaskId, Usage
 from runner.records import AttemptRecord, Backlog, Counts, Ending, HostReport, JobRecord, TaskRecord
 
 NOW = 1000.0
@@ -295,3 +296,16 @@ def test_a_start_that_the_engine_failed_is_not_blamed_on_the_job() -> None:
 def test_the_attempt_that_ended_a_task_is_not_told_twice() -> None:
     attempts = [AttemptRecord(TASK, 1, 1, "local-1#a", 900.0, FAILED)]
     assert "earlier_attempt" not in codes(replace(SITUATION, task=ENDED, attempts=attempts))
+
+
+def test_a_fleets_channel_counts_not_its_queue() -> None:
+    served = replace(HOST, queues=("default.2x8",))
+    situation = replace(SITUATION, hosts=[served], channel="default.2x8")
+    assert "queue_not_served" not in [reason.code for reason in explain(situation)]
+
+
+def test_where_no_machine_takes_its_tasks_it_says_what_was_decided_of_them() -> None:
+    machines = "large: no more machines to be had, looked at again in 5m: InsufficientInstanceCapacity"
+    situation = replace(SITUATION, channel="default.16x128", machines=machines)
+    (reason,) = [reason for reason in explain(situation) if reason.code == "queue_not_served"]
+    assert reason.text == f"No agent serves the queue 'default'. Its machines: {machines}."

@@ -20,9 +20,10 @@ from controller.draft import JobDraft, draft_from, to_job
 from controller.items import Listed
 from controller.jobfile import JobFile
 from controller.layers import argument
+from runner.array import Array
 from runner.documents import parse, resolved
 from runner.errors import BadInput
-from runner.model import Array, Job, Kind, Limits, Mount, Retry, Rule, Secret, Sidecar
+from runner.model import Job, Kind, Limits, Mount, Retry, Rule, Secret, Sidecar
 from runner.ports import Capacity
 from runner.schema import Section
 from runner.validation import validated
@@ -351,6 +352,14 @@ def test_secrets_may_be_flags(tmp_path: Path) -> None:
     assert from_flags(tmp_path, secrets=("A=env:HOST_A",)).job.secrets == (Secret("A", "env", "HOST_A"),)
 
 
+ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf:password::"
+
+
+def test_secrets_come_from_arns(tmp_path: Path) -> None:
+    assert drafted(tmp_path, body(secrets={"A": {"arn": ARN}})).job.secrets == (Secret("A", "arn", ARN),)
+    assert from_flags(tmp_path, secrets=(f"A={ARN}",)).job.secrets == (Secret("A", "arn", ARN),)
+
+
 def test_a_call_from_python_may_use_its_own_types(tmp_path: Path) -> None:
     job = from_flags(
         tmp_path, command=("a",), array=range(0, 10, 2), mounts=[{"source": tmp_path, "target": "/m"}]
@@ -395,7 +404,7 @@ SMALL = Capacity(vcpus=2, memory=1024**3)
 
 
 def test_a_job_that_fits_is_taken(tmp_path: Path) -> None:
-    check_against(from_flags(tmp_path, vcpus=2, memory="1GiB"), queues=["default"], capacity=SMALL)
+    check_against(from_flags(tmp_path, vcpus=2, memory="1GiB"), {"default": [SMALL]})
 
 
 @pytest.mark.parametrize(
@@ -417,14 +426,14 @@ def test_a_job_that_nothing_here_can_take_is_refused(
     tmp_path: Path, keys: dict[str, object], message: str
 ) -> None:
     with pytest.raises(BadInput) as error:
-        check_against(from_flags(tmp_path, **keys), queues=["default", "fast"], capacity=SMALL)
+        check_against(from_flags(tmp_path, **keys), {"default": [SMALL], "fast": [SMALL]})
     assert str(error.value) == message
 
 
 def test_memory_that_may_only_grow_within_the_machine_is_taken(tmp_path: Path) -> None:
     rules = [{"on": "out_of_memory", "then": "retry", "memory": "x64"}]
     retries = {"count": 1000, "max_memory": "1GiB", "rules": rules}
-    check_against(from_flags(tmp_path, retries=retries), queues=["default"], capacity=SMALL)
+    check_against(from_flags(tmp_path, retries=retries), {"default": [SMALL]})
 
 
 @pytest.mark.parametrize(
@@ -433,7 +442,7 @@ def test_memory_that_may_only_grow_within_the_machine_is_taken(tmp_path: Path) -
         (
             "command: [a]",
             False,
-            "job.yaml: image: missing: here everything runs in containers (engine: docker)",
+            "job.yaml: image: missing: here everything runs in containers",
         ),
         (
             "command: [a]\nmounts: ['/etc:/elsewhere']",
@@ -449,9 +458,7 @@ def test_a_job_that_no_engine_here_can_run_is_refused(
     tmp_path: Path, job: str, processes: bool, message: str
 ) -> None:
     with pytest.raises(BadInput) as error:
-        check_against(
-            drafted(tmp_path, f"name: j\n{job}\n"), queues=["default"], capacity=SMALL, processes=processes
-        )
+        check_against(drafted(tmp_path, f"name: j\n{job}\n"), {"default": [SMALL]}, processes=processes)
     assert str(error.value) == message
 
 
@@ -459,13 +466,13 @@ def test_a_sidecar_that_runs_without_its_image_needs_a_command(tmp_path: Path) -
     draft = drafted(tmp_path, "name: j\ncommand: [a]\nimage: i\nsidecars: [{name: s, image: i}]\n")
     bare = replace(draft, job=replace(draft.job, bare=True))
     with pytest.raises(BadInput, match=r"job.yaml:4: sidecars\[0\].command: missing"):
-        check_against(bare, queues=["default"], capacity=SMALL)
+        check_against(bare, {"default": [SMALL]})
 
 
 def test_what_nothing_can_take_is_told_by_file_and_line(tmp_path: Path) -> None:
     draft = drafted(tmp_path, "name: j\ncommand: [a]\nvcpus: 64\nqueue: gpu\n")
     with pytest.raises(BadInput) as error:
-        check_against(draft, queues=["default"], capacity=SMALL)
+        check_against(draft, {"default": [SMALL]})
     assert [line.split(": ")[0] for line in str(error.value).splitlines()] == ["job.yaml:3", "job.yaml:4"]
 
 

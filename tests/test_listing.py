@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.listing import list_tasks, unbegun
-from runner.model import Array, Job, Status, TaskId
+from runner.array import Array
+from runner.model import Job, Status, TaskId
 from runner.records import AttemptRecord, Counts, Ending, JobRecord, TaskRecord
 
 BEGUN = (Status.RUNNABLE, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from runner.adapters.files import TAIL, FileLogs
 from runner.adapters.manifests import LARGEST_ITEM, FileManifests
 from runner.adapters.secrets import LocalSecrets
+from runner.array import Array
 from runner.errors import BadInput, NotFound, StartError, StorageError
-from runner.model import Array, Attempt, Job, Secret, TaskId
+from runner.model import Attempt, Job, Secret, TaskId
 from runner.ports import LogWriter
 
 TASK = TaskId("job-1", 42_137)
@@ -426,7 +427,7 @@ async def test_a_relative_path_is_refused() -> None:
 
 
 async def test_an_unknown_source_is_refused() -> None:
-    assert "from a file or from env" in await refused("magic", "token")
+    assert "here a secret comes from a file or from env" in await refused("magic", "token")
 
 
 async def test_a_directory_is_no_secret(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from controller.cli.output import speed
 from controller.progress import FEWEST, WINDOW, Pace, overall_rate, time_left
-from runner.model import Array, Job
+from runner.array import Array
+from runner.model import Job
 from runner.records import Counts, JobRecord
 
 JOB = Job("j", "j", ("x",), Array.of_size(100))

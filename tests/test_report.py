@@ -18,7 +18,8 @@ from controller.report import (
     task_object,
     task_reason,
 )
-from runner.model import Array, Job, Kind, Outcome, Status, TaskId
+from runner.array import Array
+from runner.model import Job, Kind, Outcome, Status, TaskId
 from runner.records import Counts, Ending, JobRecord, TaskRecord
 
 JOB = Job("j", "name", ("echo", "\x1b[31m"), Array.of_size(4), after=("p",), created_at=1.0)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from controller import reproduce
 from controller.reproduce import again, docker_command, docker_line, mount_option, process_line, quoted
 from runner.adapters.docker import spec
+from runner.array import Array
 from runner.errors import NotFound
 from runner.model import (
-    Array,
     Charge,
     Job,
     Kind,

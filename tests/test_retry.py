@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.model import Array, Attempt, Charge, Job, Kind, Outcome, Retry, Rule, Status, TaskId
+from runner.array import Array
+from runner.model import Attempt, Charge, Job, Kind, Outcome, Retry, Rule, Status, TaskId
 from runner.retry import CHARGES, backoff, decide
 
 MIB = 1024**2

@@ -11,8 +11,9 @@ import pytest
 from controller.selectors import select, select_one, select_task
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.records import SqliteRecords
+from runner.array import Array
 from runner.errors import BadInput, NotFound
-from runner.model import Array, Job, TaskId
+from runner.model import Job, TaskId
 
 T = TypeVar("T")
 JOBS = [

@@ -16,6 +16,13 @@ from hypothesis import strategies as st
 from runner.configuration import load_settings
 from runner.documents import parse
 from runner.errors import BadInput, Place
+from runner.fleet_file import (
+    DeploymentSection,
+    EnvironmentSection,
+    FleetSection,
+    InstanceTypeSection,
+    QueueSection,
+)
 from runner.schema import Section
 from runner.settings import AgentSettings, Settings, SupervisorSettings
 from runner.settings_file import AgentSection, SettingsFile, SupervisorSection
@@ -25,8 +32,11 @@ from runner.wording import dotted
 PAGE = (Path(__file__).parent.parent / "docs" / "settings.md").read_text()
 ROWS = {
     key: default.strip().strip("`")
-    for key, default in re.findall(r"^\| `([a-z_.]+)` \|([^|]*)\|", PAGE, re.MULTILINE)
+    for key, default in re.findall(r"^\| `([a-z_.NAME]+)` \|([^|]*)\|", PAGE, re.MULTILINE)
+    if key != key.upper()  # a variable
 }
+# Keys that stand alone in a file; those of a fleet need others beside them.
+SIMPLE = {key: default for key, default in ROWS.items() if not key.startswith("fleet.") and "NAME" not in key}
 PLAIN: Mapping[str, str] = {}
 
 
@@ -136,7 +146,9 @@ def test_an_unknown_engine_in_the_environment_names_the_variable(tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mode: fleet", "runner.yaml:1: mode: unknown value 'fleet'; allowed: embedded"),
+        ("mode: flet", "runner.yaml:1: mode: unknown value 'flet'; did you mean 'fleet'?"),
+        ("mode: fleet", "runner.yaml:1: mode: needs a section fleet: its name, region and environments"),
+        ("supervisor: {listen: 8080}", "runner.yaml:1: supervisor.listen: '8080' is not allowed here; allowed: HOST"),
         ("engine: dockr", "runner.yaml:1: engine: unknown value 'dockr'; did you mean 'docker'?"),
         ("\nhoem: x", "runner.yaml:2: hoem: unknown key; did you mean 'home'? allowed: mode, home,"),
         ("agent:\n  beet: 1s", "runner.yaml:2: agent.beet: unknown key; did you mean 'beat'? allowed:"),
@@ -208,14 +220,24 @@ def test_every_setting_has_a_key() -> None:
     assert set(SettingsFile.model_fields) == {field.name for field in fields(Settings)} - {"source"}
 
 
+SECTIONS: Mapping[str, type[Section]] = {
+    "agent": AgentSection,
+    "supervisor": SupervisorSection,
+    "queues.NAME": QueueSection,
+    "fleet": FleetSection,
+    "fleet.deployment": DeploymentSection,
+    "fleet.environments.NAME": EnvironmentSection,
+    "fleet.instance_types.NAME": InstanceTypeSection,
+}
+
+
 def test_the_page_documents_every_key_and_no_other() -> None:
-    sections = {"agent": AgentSection, "supervisor": SupervisorSection}
-    keys = set(SettingsFile.model_fields) - set(sections)
-    keys |= {f"{name}.{key}" for name, section in sections.items() for key in section.model_fields}
+    keys = set(SettingsFile.model_fields) - set(SECTIONS)
+    keys |= {f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields}
     assert set(ROWS) == keys
 
 
-@pytest.mark.parametrize("key", [key for key, default in ROWS.items() if default])
+@pytest.mark.parametrize("key", [key for key, default in SIMPLE.items() if default])
 def test_a_documented_default_is_the_default(tmp_path: Path, key: str) -> None:
     *section, name = key.split(".")
     line = f"{name}: {ROWS[key]}"
@@ -230,19 +252,24 @@ def test_a_key_without_a_documented_default_has_none() -> None:
         **vars_of(AgentSettings(), "agent."),
         **vars_of(SupervisorSettings(), "supervisor."),
     }
-    assert [key for key, default in ROWS.items() if not default and defaults[key] is not None] == []
+    assert [key for key, default in SIMPLE.items() if not default and defaults[key] is not None] == []
 
 
 def vars_of(settings: Settings | AgentSettings | SupervisorSettings, prefix: str = "") -> dict[str, object]:
     return {prefix + field.name: getattr(settings, field.name) for field in fields(settings)}
 
 
-def test_the_example_on_the_page_is_right_and_has_every_key(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    document = parse(example.encode(), "docs")
-    written(tmp_path, example)
-    load_settings(None, PLAIN, tmp_path)
-    assert set(ROWS) <= {dotted(loc) for loc in document.lines}
+def test_the_examples_on_the_page_are_right_and_have_every_key(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for example in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL):
+        written(tmp_path, example)
+        load_settings(None, PLAIN, tmp_path)
+        seen |= {dotted(loc) for loc in parse(example.encode(), "docs").lines}
+    known = {
+        re.sub(r"^(queues|fleet\.environments|fleet\.instance_types)\.[^.]*(\.special)?\.", r"\1.NAME.", key)
+        for key in seen
+    }
+    assert set(ROWS) <= known
 
 
 def test_the_page_names_every_variable() -> None:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from structlog.testing import capture_logs
 
 from controller import scheduling, submission
-from controller.model import FleetCapacity
+from controller.model import EnvironmentCapacity
 from controller.supervisor import Supervisor
 from controller.wiring import open_parts
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
+from runner.array import Array
 from runner.configuration import load_settings
 from runner.errors import Unavailable
-from runner.model import Array, Attempt, Job, Kind, Outcome, Status, TaskId
+from runner.model import Attempt, Job, Kind, Outcome, Status, TaskId
 from runner.records import JobRecord, Verdict
-from runner.settings import SupervisorSettings
+from runner.routing import LOCAL, Routes
+from runner.settings import Settings, SupervisorSettings
 from tests.virtual_time import now, run
+
+EMBEDDED = Routes.of(Settings())
 
 
 @dataclass
@@ -30,13 +34,21 @@ class CountingFleet:
     running: int = 0
     maximum: int = 3
     asked: list[int] = field(default_factory=list)
+    trouble: str = ""
 
-    async def capacity(self) -> FleetCapacity:
-        return FleetCapacity(self.running, self.maximum)
+    async def capacity(self) -> Mapping[str, EnvironmentCapacity]:
+        running = self.running
+        return {LOCAL: EnvironmentCapacity(LOCAL, running, running, 0, 0, self.maximum)}
 
-    async def resize(self, desired: int) -> None:
+    async def resize(self, environment: str, desired: int) -> None:
         self.asked.append(desired)
         self.running = max(self.running, desired)
+
+    async def replace(self, environment: str, instance: str) -> None:
+        raise AssertionError(instance)
+
+    async def stop(self) -> None:
+        """There is nothing to stop."""
 
 
 class Desk:
@@ -51,13 +63,20 @@ class Desk:
     def supervisor(self, holder: str = "one") -> Supervisor:
         settings = SupervisorSettings(window=self.window)
         return Supervisor(
-            self.records, self.queue, self.fleet, now, holder=holder, settings=settings, missing_after=60
+            self.records,
+            self.queue,
+            self.fleet,
+            now,
+            holder=holder,
+            settings=settings,
+            routes=EMBEDDED,
+            missing_after=60,
         )
 
     async def submit(self, name: str, tasks: int = 1, **changes: object) -> JobRecord:
         job = Job(name, name, ("x",), Array.of_size(tasks), created_at=now())
         changed = replace(job, **changes)  # type: ignore[arg-type]
-        return (await submission.submit(self.records, self.queue, changed, self.window)).record
+        return (await submission.submit(self.records, self.queue, changed, self.window, EMBEDDED)).record
 
     async def work(self, limit: int, kind: Kind = Kind.SUCCEEDED) -> int:
         """Do up to `limit` tasks of what is on the queue; all of them end as `kind`."""
@@ -127,7 +146,7 @@ def test_enqueueing_twice_with_the_same_old_record_sends_no_more_than_max_parall
         job = Job("a", "a", ("x",), Array.of_size(5), created_at=now(), max_parallel=1)
         old, _ = await desk.records.register(job)
         for _ in range(2):
-            await scheduling.enqueue(desk.records, desk.queue, old, desk.window)
+            await scheduling.enqueue(desk.records, desk.queue, old, desk.window, EMBEDDED)
         leases = await desk.queue.receive(10, wait=0, hide=30)
         assert [lease.task.index for lease in leases] == [0]
 
@@ -222,7 +241,7 @@ def test_many_who_wait_for_one_look_at_it_once() -> None:
     scene(play)
 
 
-def test_a_decision_is_logged_when_it_changes() -> None:
+def test_a_decision_for_more_machines_is_logged() -> None:
     async def play(desk: Desk) -> None:
         running = asyncio.create_task(desk.supervisor().run())
         with capture_logs() as logs:
@@ -230,8 +249,8 @@ def test_a_decision_is_logged_when_it_changes() -> None:
             await desk.submit("a", tasks=2)
             await asyncio.sleep(60)
         running.cancel()
-        decisions = [entry["agents"] for entry in logs if entry["event"] == "decision"]
-        assert decisions == [0, 2]
+        decisions = [entry["desired"] for entry in logs if entry["event"] == "more machines"]
+        assert decisions == [2]
 
     scene(play)
 
@@ -330,7 +349,7 @@ def test_a_long_step_keeps_its_lease() -> None:
 
 def test_a_leader_whose_steps_fail_leads_on() -> None:
     class Unreachable(CountingFleet):
-        async def capacity(self) -> FleetCapacity:
+        async def capacity(self) -> Mapping[str, EnvironmentCapacity]:
             message = "out of reach"
             raise Unavailable(message)
 
@@ -394,7 +413,7 @@ def test_tasks_whose_messages_vanished_are_sent_again_once_the_queue_was_long_em
 
 def test_a_service_out_of_reach_is_tried_again_ever_later_and_never_in_a_hot_loop() -> None:
     class Unreachable(CountingFleet):
-        async def capacity(self) -> FleetCapacity:
+        async def capacity(self) -> Mapping[str, EnvironmentCapacity]:
             self.asked.append(0)
             message = "out of reach"
             raise Unavailable(message)

@@ -10,8 +10,9 @@ import pytest
 
 from controller.cli.live import PlainDisplay
 from controller.waiting import View, Watch
+from runner.array import Array
 from runner.errors import NotFound
-from runner.model import Array, Job, Kind, Outcome, Status, TaskId
+from runner.model import Job, Kind, Outcome, Status, TaskId
 from runner.records import Counts, JobRecord, TaskRecord
 
 

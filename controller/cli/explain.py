@@ -7,7 +7,6 @@ import click
 from controller import explain as explaining
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, line, output_option, print_json
-from controller.cli.supervision import is_led
 from controller.cli.tables import coloured
 from controller.inspection import inspect
 from controller.obstacles import Situation
@@ -43,8 +42,10 @@ def command(app: App, selector: str, output: Format) -> None:
 
 
 async def look_into(parts: Parts, record: JobRecord, task: TaskId | None = None) -> Situation:
-    led = await is_led(parts)
-    return await inspect(parts.records, parts.queue, parts.settings, record, task, led=led, now=parts.now())
+    supervision = await parts.ledger.supervision()
+    return await inspect(
+        parts.records, parts.queue, parts.settings, record, task, supervision=supervision, now=parts.now()
+    )
 
 
 def _print(situation: Situation, output: Format) -> None:

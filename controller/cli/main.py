@@ -27,6 +27,12 @@ COMMANDS = {
     "retry": "controller.cli.retry",
     "reproduce": "controller.cli.reproduce",
     "serve": "controller.cli.serve",
+    "fleet": "controller.cli.fleet",
+    "dead-letters": "controller.cli.dead_letters",
+    "init": "controller.cli.init",
+    "deploy": "controller.cli.deploy",
+    "doctor": "controller.cli.doctor",
+    "destroy": "controller.cli.destroy",
 }
 
 

@@ -16,7 +16,9 @@ import click
 from controller import reproduce as reproducing
 from controller.cli.app import App, leave, pass_app
 from controller.cli.output import remark
+from controller.cli.remote import run_remotely
 from controller.listing import find_task
+from controller.remote import site_for, user_data
 from controller.reproduce import Again
 from controller.selectors import select_task
 from controller.wiring import Parts, process_environment
@@ -33,20 +35,32 @@ NOT_EXECUTABLE = 126
 @click.option("--attempt", type=click.IntRange(min=1), help="That attempt at the task. Default: the latest.")
 @click.option("--print", "only_print", is_flag=True, help="Print the command line, run nothing.")
 @click.option("--shell", is_flag=True, help="Open a shell in its place.")
+@click.option("--remote", is_flag=True, help="On a fresh machine of the kind it had (mode fleet).")
 @pass_app
-def command(app: App, selector: str, attempt: int | None, only_print: bool, shell: bool) -> None:
+def command(
+    app: App, selector: str, attempt: int | None, only_print: bool, shell: bool, remote: bool
+) -> None:
     """Run one task again as it ran: same image, command, environment, item, mounts and limits.
 
     It runs here, alone, in the foreground, and nothing of it is recorded. Secrets are read anew, as the
     agent reads them. The exit status is the program's.
+
+    With --remote it runs alone on a new instance of the type that is recorded for the attempt, which ends
+    with it; what it writes is shown from the instance's console, some seconds late.
 
     \b
     Examples:
       runner-controller reproduce last/17
       runner-controller reproduce transform/17 --print
       runner-controller reproduce transform/17 --shell
+      runner-controller reproduce transform/17 --remote
     """
-
+    if remote:
+        if only_print or shell:
+            message = "--remote goes with neither --print nor --shell"
+            raise click.UsageError(message)
+        app.run(lambda parts: _elsewhere(parts, selector, attempt))
+        return
     this, secrets, host = app.call(
         lambda parts: _gather(parts, selector, attempt, with_secrets=not only_print)
     )
@@ -75,6 +89,17 @@ async def _gather(
     )
     secrets = await local_secrets().resolve(record.job) if with_secrets else {}
     return this, secrets, settings.docker_host
+
+
+async def _elsewhere(parts: Parts, selector: str, attempt: int | None) -> int:
+    machines, fleet = parts.machines(), parts.settings.fleet
+    assert fleet is not None
+    this, _, _ = await _gather(parts, selector, attempt, with_secrets=False)
+    site = site_for(fleet, this, await parts.records.attempts(this.attempt.task))
+    data = user_data(this, site.kind)
+    for text in this.remarks:
+        remark(text)
+    return await run_remotely(machines, site, data, str(this.attempt))
 
 
 def _print(this: Again, host: str | None, *, shell: bool) -> None:

@@ -14,7 +14,8 @@ from runner.adapters.docker import recovery
 from runner.adapters.docker.engine import DockerEngine
 from runner.adapters.docker.site import Site
 from runner.adapters.docker.spec import HOST, Owner
-from runner.model import Array, Job
+from runner.array import Array
+from runner.model import Job
 from runner.ports import ContainerSpec, Engine
 from tests.engines.rigs import Ability, Bench
 from tests.images import busybox_image

@@ -15,7 +15,8 @@ from runner.adapters.process import roll
 from runner.adapters.process.engine import ProcessEngine
 from runner.adapters.process.environment import HOST
 from runner.adapters.process.scratch import path_part
-from runner.model import Array, Job
+from runner.array import Array
+from runner.model import Job
 from runner.ports import ContainerSpec, Engine
 from tests.engines.rigs import Ability
 
