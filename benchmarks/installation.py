@@ -54,7 +54,8 @@ class Installation:
             created_at=self.parts.now(),
         )
         begun = time.perf_counter()
-        await submit(self.parts.records, self.parts.queue, job, self.parts.settings.supervisor.window)
+        parts = self.parts
+        await submit(parts.records, parts.queue, job, parts.settings.supervisor.window, parts.routes)
         supervising = asyncio.create_task(self.parts.supervisor().run())
         try:
             await self._ended(job)
