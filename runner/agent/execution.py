@@ -165,16 +165,28 @@ async def _make_ready(
 
 
 async def _unless_stopped(holding: Holding, work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` results in; None, and `work` was given up, as soon as there is a reason to stop."""
-    working = asyncio.create_task(work)
+    """What `work` results in; None, and `work` was given up, as soon as there is a reason to stop.
+
+    In this very task: one more for each attempt would cost short tasks a third of their time.
+    """
+    task, working = asyncio.current_task(), True
+    assert task is not None
+
+    def give_up(_: object) -> None:
+        if working:  # it may have ended in the same turn of the loop; then nothing of ours must be cancelled
+            task.cancel()
+
+    holding.stopped.add_done_callback(give_up)
     try:
-        await asyncio.wait((working, holding.stopped), return_when=asyncio.FIRST_COMPLETED)
-        if not holding.stopped.done():
-            return working.result()
+        result = await work
+        return None if holding.stopped.done() else result
+    except asyncio.CancelledError:
+        if holding.stopped.done() and task.uncancel() == 0:
+            return None
+        raise
     finally:
-        working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
-    return None
+        working = False
+        holding.stopped.remove_done_callback(give_up)
 
 
 async def see_through(
