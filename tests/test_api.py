@@ -195,7 +195,13 @@ def test_waiting_inside_a_running_loop_ends_when_it_is_interrupted(desk: Desk) -
         made.wait()
 
     loop = asyncio.new_event_loop()
-    with pytest.raises(KeyboardInterrupt):
-        loop.run_until_complete(cell())
-    loop.close()
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored, where tests run in the background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(cell())
+    finally:
+        signal.signal(signal.SIGINT, before)
+        loop.close()
     assert [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")] == []
