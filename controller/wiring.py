@@ -17,9 +17,7 @@ from runner.errors import BadInput
 from runner.ports import Clock, Ledger, Manifests, Queue
 from runner.routing import Routes
 from runner.settings import FleetSettings, Settings
-from runner.wiring import docker_trouble as docker_trouble
-from runner.wiring import open_storage
-from runner.wiring import wall_clock as wall_clock
+from runner.wiring import open_metadata, open_storage, wall_clock
 
 if TYPE_CHECKING:
     from controller.adapters.healthz import Report
@@ -139,27 +137,10 @@ async def _fleet_parts(settings: Settings, fleet: FleetSettings) -> AsyncIterato
             await ledger.flush()
 
 
-@asynccontextmanager
-async def open_cloud(region: str) -> AsyncIterator[Aws]:
-    """AWS itself, for the commands that look after what a fleet has there."""
-    from runner.adapters.boto import BotoAws
-
-    aws = BotoAws(region)
-    try:
-        yield aws
-    finally:
-        await aws.close()
-
-
 async def instance_id() -> str:
     """This EC2 instance's. Raises NoMetadata, an Unavailable."""
-    from runner.adapters.ec2.metadata import InstanceMetadata
-
-    metadata = InstanceMetadata(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"))
-    try:
+    async with open_metadata() as metadata:
         return (await metadata.identity()).instance_id
-    finally:
-        await metadata.close()
 
 
 def healthz(listen: str, report: Report) -> AbstractAsyncContextManager[int]:

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.adapters.boto import BotoAws
 from runner.adapters.cloudwatch.feed import CloudWatchFeed
 from runner.adapters.credentials.roles import TaskRoles
 from runner.adapters.dynamodb.ledger import DynamoLedger
@@ -27,7 +26,15 @@ from runner.aws import Aws
 from runner.errors import BadInput, Place
 from runner.routing import Routes
 from runner.settings import FleetSettings, Settings
-from runner.wiring import Equipment, docker_engine, host_state, local_secrets, wall_clock
+from runner.wiring import (
+    Equipment,
+    docker_engine,
+    host_state,
+    local_secrets,
+    open_aws,
+    open_metadata,
+    wall_clock,
+)
 from runner.wording import choices, shown
 
 ENVIRONMENT = "RUNNER_ENVIRONMENT"
@@ -62,15 +69,12 @@ class Cloud:
 @asynccontextmanager
 async def open_cloud(settings: Settings, fleet: FleetSettings) -> AsyncIterator[Cloud]:
     """Raises AwsError."""
-    aws = BotoAws(fleet.region)
-    try:
+    async with open_aws(fleet.region) as aws:
         bucket = fleet.bucket
         if bucket is None:
             bucket = fleet.bucket_name((await aws.call("sts", "get_caller_identity"))["Account"])
         table = Table(aws, fleet.table, random.random)
         yield Cloud(settings, fleet, aws, table, bucket, secrets.token_hex(5))
-    finally:
-        await aws.close()
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,8 @@ async def open_instance(fleet: FleetSettings) -> AsyncIterator[Instance]:
     if environment not in fleet.environments:
         problem = f"unknown environment {shown(environment)}; {choices(environment, fleet.environments)}"
         raise BadInput(problem, Place(key=ENVIRONMENT))
-    metadata = InstanceMetadata(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"))
-    try:
+    async with open_metadata() as metadata:
         yield Instance(metadata, await metadata.identity(), environment)
-    finally:
-        await metadata.close()
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ from runner.settings import Settings
 
 if TYPE_CHECKING:
     from runner.adapters.docker.engine import DockerEngine
+    from runner.adapters.ec2.metadata import InstanceMetadata
     from runner.agent.room import Room
 
 wall_clock: Clock = time.time
@@ -139,6 +140,27 @@ def _services(region: str) -> Aws:
     from runner.adapters.boto import BotoAws  # dear to import, and most jobs need none of it
 
     return BotoAws(region)
+
+
+@asynccontextmanager
+async def open_aws(region: str) -> AsyncIterator[Aws]:
+    aws = _services(region)
+    try:
+        yield aws
+    finally:
+        await aws.close()
+
+
+@asynccontextmanager
+async def open_metadata() -> AsyncIterator[InstanceMetadata]:
+    """What the EC2 instance that this runs on says of itself."""
+    from runner.adapters.ec2.metadata import InstanceMetadata  # an HTTP client, which few commands need
+
+    metadata = InstanceMetadata(os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"))
+    try:
+        yield metadata
+    finally:
+        await metadata.close()
 
 
 def service_notifier() -> Callable[[str], None]:

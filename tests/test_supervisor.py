@@ -201,42 +201,38 @@ def test_a_chain_behind_a_failure_ends_in_one_step_with_the_reasons() -> None:
     scene(play)
 
 
+class Counting(SqliteRecords):
+    """Counts how often it is asked for one job."""
+
+    looks = 0
+
+    async def job(self, job_id: str) -> JobRecord | None:
+        self.looks += 1
+        return await super().job(job_id)
+
+
 def test_a_chain_is_settled_with_one_look_at_each_job() -> None:
-    class Counting(SqliteRecords):
-        looks = 0
-
-        async def job(self, job_id: str) -> JobRecord | None:
-            Counting.looks += 1
-            return await super().job(job_id)
-
     async def play(desk: Desk) -> None:
         await desk.submit("j0")
         for number in range(1, 50):
             await desk.submit(f"j{number}", after=(f"j{number - 1}",))
         await desk.work(1, Kind.FAILED)
-        desk.records = Counting(desk.database, now)
+        desk.records = counting = Counting(desk.database, now)
         await desk.supervisor().step()
         assert await desk.status("j49") is Status.FAILED
-        assert Counting.looks <= 51
+        assert counting.looks <= 51
 
     scene(play)
 
 
 def test_many_who_wait_for_one_look_at_it_once() -> None:
-    class Counting(SqliteRecords):
-        looks = 0
-
-        async def job(self, job_id: str) -> JobRecord | None:
-            Counting.looks += 1
-            return await super().job(job_id)
-
     async def play(desk: Desk) -> None:
         await desk.submit("a")
         for number in range(20):
             await desk.submit(f"j{number}", after=("a",))
-        desk.records = Counting(desk.database, now)
+        desk.records = counting = Counting(desk.database, now)
         await desk.supervisor().step()
-        assert Counting.looks == 0
+        assert counting.looks == 0
 
     scene(play)
 

@@ -30,12 +30,12 @@ def in_cloud(app: App, work: Work) -> None:
     """Run `work`. What it returns, if anything, is the exit status."""
     import asyncio
 
-    from controller.wiring import open_cloud
+    from runner.wiring import open_aws
 
     settings, fleet = fleet_settings(app)
 
     async def opened() -> int | None:
-        async with open_cloud(fleet.region) as aws:
+        async with open_aws(fleet.region) as aws:
             return await work(aws, settings, fleet)
 
     leave(asyncio.run(opened()))

@@ -52,7 +52,8 @@ def command(app: App, output: Format) -> None:
 def _examine_here(app: App, findings: Findings) -> None:
     import asyncio
 
-    from controller.wiring import docker_trouble, open_parts
+    from controller.wiring import open_parts
+    from runner.wiring import docker_trouble
 
     async def work() -> None:
         settings = app.settings()
@@ -66,7 +67,7 @@ def _examine_here(app: App, findings: Findings) -> None:
 def _examine_fleet(app: App, findings: Findings) -> None:
     async def work(aws: Aws, settings: Settings, fleet: FleetSettings) -> None:
         from controller.deployment.diagnosis import examine
-        from controller.wiring import docker_trouble, wall_clock
+        from runner.wiring import docker_trouble, wall_clock
 
         await examine(aws, settings, fleet, findings, wall_clock, os.environ)
         _tell_docker(findings, await docker_trouble(settings), needed=False)

@@ -14,8 +14,9 @@ import click
 from controller.cli.app import App
 from controller.cli.cloud import fleet_settings
 from controller.deployment.attendance import attend
-from controller.wiring import instance_id, open_cloud
+from controller.wiring import instance_id
 from runner.errors import RunnerError
+from runner.wiring import open_aws
 
 TIMEOUT = 10.0
 
@@ -36,7 +37,7 @@ def main(config: Path | None) -> None:
 async def _look(app: App) -> bool:
     settings, fleet = fleet_settings(app)
     folder = Path(os.environ.get("STATE_DIRECTORY", settings.home))
-    async with open_cloud(fleet.region) as aws:
+    async with open_aws(fleet.region) as aws:
         return await attend(
             aws,
             fleet.name,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.adapters.docker.engine import DockerEngine
-from tests.engines.rig_docker import DockerRig
+from tests.engines.rig_docker import an_image
 from tests.faults.installation import Installation
 
 pytestmark = [
@@ -44,15 +44,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 @pytest.fixture
 def image(tmp_path: Path) -> str:
-    async def load() -> str:
-        rig = DockerRig(tmp_path)
-        await rig.docker("loader")
-        assert rig.image is not None
-        name = rig.image
-        await rig.close()
-        return name
-
-    return asyncio.run(load())
+    return asyncio.run(an_image(tmp_path))
 
 
 def test_a_container_runs_again_with_all_that_it_had(

@@ -116,3 +116,12 @@ def owner(bench: Bench) -> Owner:
     """Whose the containers of its engine are."""
     assert isinstance(bench.rig, DockerRig)
     return bench.rig.owner(bench.host)
+
+
+async def an_image(home: Path) -> str:
+    """The name of one that is on the engine."""
+    rig = DockerRig(home)
+    await rig.docker("loader")
+    assert rig.image is not None
+    await rig.close()
+    return rig.image

@@ -20,7 +20,7 @@ import pytest
 
 from examples.fleet.cloud import Cloud, emulated_cloud
 from runner.configuration import load_settings
-from tests.engines.rig_docker import DockerRig
+from tests.engines.rig_docker import an_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.processes, pytest.mark.timeout(600)]
 
@@ -82,15 +82,7 @@ def console(cloud: Cloud) -> Iterator[Console]:
 
 @pytest.fixture
 def image(tmp_path: Path) -> str:
-    async def load() -> str:
-        rig = DockerRig(tmp_path)
-        await rig.docker("loader")
-        assert rig.image is not None
-        name = rig.image
-        await rig.close()
-        return name
-
-    return asyncio.run(load())
+    return asyncio.run(an_image(tmp_path))
 
 
 def until(met: Callable[[], Any]) -> Any:

@@ -23,6 +23,14 @@ async def ask(queue: SqsQueue, limit: int = 10, wait: float = 1.0) -> Sequence[L
     return await queue.receive(limit, wait=wait, hide=HIDE)
 
 
+async def three_of_six(queue: SqsQueue) -> Sequence[Lease]:
+    """What a receive of three gets while three messages come on each of two channels."""
+    waiting = asyncio.create_task(ask(queue, 3))
+    await asyncio.sleep(0.5)
+    await asyncio.gather(queue.send("high", tasks(3)), queue.send("low", tasks(3)))
+    return await waiting
+
+
 def receives(stage: Stage) -> int:
     return stage.aws.requests["receive_message"]
 
@@ -119,10 +127,7 @@ async def test_a_short_look_that_misses_what_is_there_is_made_up_for_at_once() -
 async def test_what_two_polls_bring_together_is_received_in_turn_and_never_more_than_asked_for() -> None:
     stage = await Stage.set()
     queue = stage.queue(TWO)
-    waiting = asyncio.create_task(ask(queue, 3))
-    await asyncio.sleep(0.5)
-    await asyncio.gather(queue.send("high", tasks(3)), queue.send("low", tasks(3)))
-    first = await waiting
+    first = await three_of_six(queue)
     second = await ask(queue, 3)
     assert (len(first), len(second)) == (3, 3)
 
@@ -131,10 +136,7 @@ async def test_what_two_polls_bring_together_is_received_in_turn_and_never_more_
 async def test_what_nobody_receives_is_given_back() -> None:
     stage = await Stage.set()
     queue = stage.queue(TWO)
-    waiting = asyncio.create_task(ask(queue, 3))
-    await asyncio.sleep(0.5)
-    await asyncio.gather(queue.send("high", tasks(3)), queue.send("low", tasks(3)))
-    assert len(await waiting) == 3
+    assert len(await three_of_six(queue)) == 3
     await asyncio.sleep(HIDE * KEEP_SHARE + 0.1)
     assert stage.visible("high") + stage.visible("low") == 3
 
@@ -194,10 +196,7 @@ async def test_messages_of_a_cancelled_wait_are_given_back() -> None:
 async def test_closing_gives_back_what_was_brought_ahead() -> None:
     stage = await Stage.set()
     queue = stage.queue(TWO)
-    waiting = asyncio.create_task(ask(queue, 3))
-    await asyncio.sleep(0.5)
-    await asyncio.gather(queue.send("high", tasks(3)), queue.send("low", tasks(3)))
-    await waiting
+    await three_of_six(queue)
     await queue.close()
     assert stage.visible("high") + stage.visible("low") == 3
 
@@ -375,10 +374,7 @@ async def test_a_poll_that_ends_too_soon_is_not_repeated_in_a_hot_loop() -> None
 async def test_after_a_freeze_nothing_is_received_whose_time_is_over() -> None:
     stage = await Stage.set()
     queue = stage.queue(TWO)
-    waiting = asyncio.create_task(ask(queue, 3))
-    await asyncio.sleep(0.5)
-    await asyncio.gather(queue.send("high", tasks(3)), queue.send("low", tasks(3)))
-    await waiting
+    await three_of_six(queue)
     loop = asyncio.get_running_loop()
     loop.jump(HIDE + 1)  # type: ignore[attr-defined]  # as a stopped process sees it: no timer came before
     assert all(lease.hidden_until > loop.time() for lease in await ask(queue, 3, wait=0.0))
