@@ -12,6 +12,7 @@ import pytest
 
 from controller import submission
 from controller.model import EnvironmentCapacity, Instance
+from controller.simulation.clock import now, run
 from controller.supervisor import Supervisor
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
@@ -24,7 +25,6 @@ from runner.records import Backlog, HostReport, JobRecord, Note, Verdict
 from runner.routing import Routes
 from runner.settings import SupervisorSettings
 from tests.fleets import GIB, environment, job_of, on_demand, routes_of
-from tests.virtual_time import now, run
 
 ROUTES = routes_of(
     environment("small", "m6i.large"), on_demand("steady", "m6i.large"), environment("large", "r6i.4xlarge")

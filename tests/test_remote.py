@@ -23,6 +23,7 @@ from controller.adapters.single import SingleInstances
 from controller.cli.remote import run_remotely
 from controller.remote import MAX_USER_DATA, Site, heard, site_for, user_data
 from controller.reproduce import Again
+from controller.simulation.clock import run
 from runner.adapters.boto import BotoAws
 from runner.array import Array
 from runner.errors import BadInput, NotFound, Unavailable
@@ -31,7 +32,6 @@ from runner.model import Attempt, Job, Kind, Limits, Outcome, Secret, TaskId
 from runner.records import AttemptRecord
 from runner.settings import Environment, FleetSettings, QueueSettings
 from tests.asg.test_moto import REGION, make_group
-from tests.virtual_time import run
 
 SMALL = InstanceType("m7i.large", 2, 8 * 1024**3)
 LARGE = InstanceType("m7i.4xlarge", 16, 64 * 1024**3)

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from controller import scheduling, submission
 from controller.model import EnvironmentCapacity
+from controller.simulation.clock import now, run
 from controller.supervisor import Supervisor
 from controller.wiring import open_parts
 from runner.adapters.sqlite.database import Database
@@ -24,7 +25,6 @@ from runner.model import Attempt, Job, Kind, Outcome, Status, TaskId
 from runner.records import JobRecord, Verdict
 from runner.routing import LOCAL, Routes
 from runner.settings import Settings, SupervisorSettings
-from tests.virtual_time import now, run
 
 EMBEDDED = Routes.of(Settings())
 

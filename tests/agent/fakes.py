@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.simulation.clock import now
 from runner.errors import EngineError, NotFound
 from runner.model import Attempt, Job, Usage
 from runner.ports import Capacity, ContainerSpec, Exit, Notice, Output
-from tests.virtual_time import now
 
 
 @dataclass

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from controller.simulation.clock import run
 from runner.agent.loop import Agent
 from runner.ports import ContainerSpec
 from tests.agent.fakes import Behaviour
 from tests.agent.world import World
-from tests.virtual_time import run
 
 Behave = Callable[[ContainerSpec], Behaviour]
 

@@ -9,6 +9,7 @@ import asyncio
 
 import pytest
 
+from controller.simulation.clock import now
 from runner.agent.upkeep import Terms
 from runner.array import Array
 from runner.errors import EngineUnavailable, ImageError, StartError
@@ -18,7 +19,6 @@ from runner.records import Ending
 from tests.agent.fakes import Behaviour
 from tests.agent.play import Play, by_try, started
 from tests.agent.world import LEASE, World, a_job
-from tests.virtual_time import now
 
 
 def test_every_task_of_a_job_runs_once_and_its_message_is_gone(play: Play) -> None:

@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
+from controller.simulation.clock import now
 from runner.agent.upkeep import Terms
 from runner.model import Kind, Limits, Outcome, Secret, Status, TaskId
 from runner.records import Ending
 from tests.agent.fakes import Behaviour
 from tests.agent.play import Play, by_job, by_try, started
 from tests.agent.world import World, a_job
-from tests.virtual_time import now
 
 
 async def outcome_of(world: World, job_id: str = "job1") -> Outcome:

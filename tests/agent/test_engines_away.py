@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from controller.simulation.clock import run
 from runner.model import Status
 from tests.agent.fakes import Behaviour, FakeEngine
 from tests.agent.world import World, a_job
-from tests.virtual_time import run
 
 
 class AwayEngine(FakeEngine):

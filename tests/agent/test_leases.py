@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from controller.simulation.clock import VirtualTimeLoop, now
 from runner.agent.heartbeat import Heartbeat
 from runner.agent.holding import Holding
 from runner.agent.upkeep import Terms
@@ -13,7 +14,6 @@ from runner.model import Attempt, Kind, Lease, Limits, Status, TaskId
 from tests.agent.fakes import Behaviour
 from tests.agent.play import Play, by_try, started
 from tests.agent.world import BEAT, LEASE, World, a_job
-from tests.virtual_time import VirtualTimeLoop, now
 
 
 def test_a_container_whose_lease_cannot_be_renewed_is_stopped_before_another_may_start_it(play: Play) -> None:

@@ -10,6 +10,7 @@ import math
 
 import pytest
 
+from controller.simulation.clock import now
 from runner.agent.departure import RELEASE_BEFORE
 from runner.agent.upkeep import Terms
 from runner.codec import encode_note
@@ -19,7 +20,6 @@ from runner.records import Note
 from tests.agent.fakes import Behaviour, FakeHost
 from tests.agent.play import Play, by_try, started
 from tests.agent.world import World, a_job
-from tests.virtual_time import now
 
 TASK = TaskId("job1", 0)
 FOR_EVER = 1_000_000.0

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.simulation.clock import run
 from runner.agent.room import MOST_PREFETCHED, Room, Shape
 from runner.model import TaskId
 from runner.ports import Capacity
-from tests.virtual_time import run
 
 GIB = 1024**3
 SMALL = Shape(1.0, GIB)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from controller.simulation.clock import run
 from runner.agent.watchdog import watch
-from tests.virtual_time import run
 
 
 def look(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import scheduling
+from controller.simulation.clock import now
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
@@ -39,7 +40,6 @@ from tests.agent.fakes import (
     FakeSecrets,
     MemoryLogs,
 )
-from tests.virtual_time import now
 
 EMBEDDED = Routes.of(Settings())
 LEASE = 30.0

@@ -1,4 +1,7 @@
-"""A fleet of Auto Scaling groups in virtual time. Emulated: Auto Scaling (`tests.aws.simulated_autoscaling`)."""
+"""A fleet of Auto Scaling groups in virtual time.
+
+Emulated: Auto Scaling (`controller.simulation.services.autoscaling`).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from controller.adapters.asg import AsgFleet
+from controller.simulation.clock import now, run
+from controller.simulation.services.autoscaling import Group, SimulatedAutoScaling
+from controller.simulation.services.service import denied, throttled
 from runner.aws import AwsError
 from runner.errors import Unavailable
 from runner.instances import InstanceType
 from runner.settings import Environment, FleetSettings, QueueSettings
-from tests.aws.simulated import denied, throttled
-from tests.aws.simulated_autoscaling import Group, SimulatedAutoScaling
-from tests.virtual_time import now, run
 
 STARVED = "Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity. "
 LAUNCH_FAILED = "Launching EC2 instance failed."

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from controller.simulation.clock import now
+from controller.simulation.services.sqs import PREFIX, SimulatedSqs
+from controller.simulation.services.sqs_messages import ARN
 from runner.aws import AwsError, Reply
-from tests.aws.simulated_sqs import PREFIX, SimulatedSqs
-from tests.aws.sqs_messages import ARN
 from tests.sqs.stage import virtual
-from tests.virtual_time import now
 
 HOUR = 3600.0
 

@@ -11,6 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from controller.simulation.clock import EPOCH, now, run
+from controller.simulation.services.logs import SimulatedLogs
+from controller.simulation.services.service import denied, refused, throttled
 from runner.adapters.cloudwatch.events import (
     LONGEST,
     MANY,
@@ -28,10 +31,7 @@ from runner.adapters.cloudwatch.feed import AFTER, INTERVAL, CloudWatchFeed
 from runner.adapters.cloudwatch.reading import MOST_FOLLOWED, CloudWatchReader
 from runner.aws import AwsError
 from runner.model import TaskId
-from tests.aws.simulated import denied, refused, throttled
-from tests.aws.simulated_logs import SimulatedLogs
 from tests.s3.attempts import OWNER, attempt
-from tests.virtual_time import EPOCH, now, run
 
 
 class Task:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from controller.ports import LogReader
+from controller.simulation.clock import EPOCH
+from controller.simulation.services.s3 import SimulatedS3
 from runner.adapters.files import FileLogs, FileLogWriter
 from runner.adapters.s3.logs import S3Logs
 from runner.adapters.s3.reading import S3LogReader
@@ -17,8 +19,6 @@ from runner.errors import BadInput
 from runner.model import Attempt, Kind, Outcome, TaskId
 from runner.ports import Logs, LogWriter
 from runner.records import Recorded
-from tests.aws.simulated_s3 import SimulatedS3
-from tests.virtual_time import EPOCH
 
 LIMIT = 1024 * 1024
 OWNER = "host#1"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from controller.simulation.services.s3 import SimulatedS3
 from runner.adapters.manifests import LARGEST_ITEM, FileManifests
 from runner.adapters.s3.manifests import S3Manifests
 from runner.errors import BadInput, NotFound
 from runner.ports import Manifests
-from tests.aws.simulated_s3 import SimulatedS3
 
 ODD = ["", " ", "two\nlines", "\r", "\0", "ünïcödé", "\udcff", '"quoted"', "x" * LARGEST_ITEM]
 

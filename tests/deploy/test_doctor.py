@@ -12,8 +12,8 @@ from controller.deployment.diagnosis import examine
 from controller.deployment.findings import Finding, Findings
 from controller.deployment.limit_checks import ON_DEMAND, SPOT, wanted
 from controller.deployment.rights_checks import check_rights
+from controller.simulation.services.service import refused
 from runner.aws import AwsError, Trouble
-from tests.aws.simulated import refused
 from tests.deploy.sample import fleet, policies, settings
 from tests.deploy.scripted import Answer, Scripted
 

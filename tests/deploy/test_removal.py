@@ -18,12 +18,12 @@ from moto import mock_aws
 from controller.deployment.installing import Installation
 from controller.deployment.remains import Remnant
 from controller.deployment.removal import Removal
+from controller.simulation.services.service import refused
 from runner.adapters.boto import BotoAws
 from runner.aws import Reply
 from runner.configuration import load_settings
 from runner.errors import BadInput, Conflict
 from runner.settings import FleetSettings, Settings
-from tests.aws.simulated import refused
 from tests.deploy.scripted import Scripted
 
 REGION = "us-east-1"

@@ -10,11 +10,11 @@ import pytest
 
 from controller.deployment.losses import losses
 from controller.deployment.stacks import Change, ChangeSet, Stacks
+from controller.simulation.clock import run
+from controller.simulation.services.service import refused
 from runner.aws import AwsError
 from runner.errors import BadInput, RunnerError, Unavailable
-from tests.aws.simulated import refused
 from tests.deploy.scripted import Answer, Scripted
-from tests.virtual_time import run
 
 ABSENT = refused("ValidationError", "Stack with id f does not exist")
 CREATED = {"Status": "CREATE_COMPLETE", "Changes": []}

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.docker.address import Address
 from runner.adapters.docker.api import Api
 from runner.adapters.docker.client import Client, NoAnswerError
 from runner.adapters.docker.removal import LONGEST_PAUSE, Remover
 from runner.adapters.docker.spec import shard
-from tests import virtual_time
 from tests.docker.proxy import Action, Fault, Proxy
 from tests.engines.helpers import has_written
 from tests.engines.rig_docker import DockerRig

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.docker import usage as module
 from runner.adapters.docker.address import Address
 from runner.adapters.docker.api import Api
@@ -17,7 +18,6 @@ from runner.adapters.docker.hierarchy import Tree
 from runner.adapters.docker.spec import Owner
 from runner.adapters.docker.usage import Meters, Sampler
 from runner.model import Usage
-from tests import virtual_time
 
 OWNER = Owner("host", Path("/state"))
 FIGURES = Measured(Usage(5000, 1.5), oom_kills=2)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.array import Array
 from runner.model import Attempt, Job, Outcome, Status, Usage
 from runner.records import Counts, HostReport, Verdict
-from tests import virtual_time
 from tests.dynamodb.capacity import Heat, Metered
 from tests.dynamodb.embedded import EmbeddedDynamo
 from tests.dynamodb.world import EPOCH, JOB, SUCCESS, World, begin, read

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.errors import Conflict
 from runner.model import Status
 from runner.records import Ending
-from tests import virtual_time
 from tests.dynamodb.world import EPOCH, JOB, World, begin, fail, give_back, read, succeed
 
 DAY = 86_400.0

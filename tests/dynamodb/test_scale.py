@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.array import Array
@@ -16,7 +17,6 @@ from runner.aws import Aws, Reply
 from runner.errors import BadInput
 from runner.model import Job, Status
 from runner.records import Ending
-from tests import virtual_time
 from tests.dynamodb.emulator import a_name
 from tests.dynamodb.world import (
     EPOCH,

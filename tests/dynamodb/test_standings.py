@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.array import Array
 from runner.model import Attempt, Status
 from runner.records import Ending, RefusalKind
-from tests import virtual_time
 from tests.dynamodb.world import EPOCH, JOB, World, ask, begin, fail, refused
 
 HUNDRED = replace(JOB, array=Array.of_size(100))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb import keys
 from runner.adapters.dynamodb.keys import Key
 from runner.adapters.dynamodb.table import ABSENT, TRIES, Table
 from runner.aws import AwsError, Reply, Trouble
-from tests import virtual_time
 
 KEY = Key("a", "b")
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.array import Array
@@ -17,7 +18,6 @@ from runner.aws import Aws, Reply, Trouble
 from runner.errors import Unavailable
 from runner.model import Attempt, Status
 from runner.records import Counts
-from tests import virtual_time
 from tests.aws.wrappers import an_error, fails
 from tests.dynamodb.world import JOB, World, ask, begin, fail, give_back, read, send_all, succeed
 

@@ -1,6 +1,7 @@
 """What an EC2 instance makes of its metadata and its group, in virtual time.
 
-Emulated: the metadata service, by what it answers; Auto Scaling (`tests.aws.simulated_autoscaling`); the machine.
+Emulated: the metadata service, by what it answers; Auto Scaling
+(`controller.simulation.services.autoscaling`); the machine.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
+from controller.simulation.clock import now, run
+from controller.simulation.services.autoscaling import Group, Member, SimulatedAutoScaling
+from controller.simulation.services.service import throttled
 from runner.adapters.ec2.host import Ec2Host
 from runner.adapters.ec2.metadata import Answer, Identity, NoMetadata
 from runner.ports import Capacity, Notice
-from tests.aws.simulated import throttled
-from tests.aws.simulated_autoscaling import Group, Member, SimulatedAutoScaling
-from tests.virtual_time import now, run
 
 SPOT = "spot/instance-action"
 REBALANCE = "events/recommendations/rebalance"

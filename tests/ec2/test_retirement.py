@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from controller.simulation.clock import run
+from controller.simulation.services.autoscaling import Group, SimulatedAutoScaling
+from controller.simulation.services.service import denied, refused, throttled, unreachable
 from runner.adapters.ec2.group import OwnGroup
 from runner.adapters.ec2.retirement import retire
-from tests.aws.simulated import denied, refused, throttled, unreachable
-from tests.aws.simulated_autoscaling import Group, SimulatedAutoScaling
-from tests.virtual_time import run
 
 TERMINATE = "terminate_instance_in_auto_scaling_group"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from controller.simulation.clock import now
+from controller.simulation.services.s3 import SimulatedS3
 from runner.adapters.files import FileLogWriter
 from runner.adapters.s3.logs import S3Logs
 from runner.adapters.s3.reading import S3LogReader
 from runner.model import Attempt, Kind, Outcome, TaskId
 from runner.ports import LogWriter
 from runner.records import Recorded
-from tests.aws.simulated_s3 import SimulatedS3
-from tests.virtual_time import now
 
 OWNER = "i-0abc#1f2e3d4c"
 LIMIT = 10 * 1024 * 1024

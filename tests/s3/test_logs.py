@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from controller.simulation.clock import now, run
+from controller.simulation.services.s3 import SimulatedS3
+from controller.simulation.services.service import denied, refused, throttled
 from runner.adapters.s3.logs import LARGEST_SHARED, S3Logs
 from runner.adapters.s3.outbox import SEGMENT
 from runner.adapters.s3.places import parse_place
 from runner.adapters.s3.reading import S3LogReader
 from runner.adapters.s3.shipping import ENOUGH, IDLE, LINGER, LONGEST_LINGER
-from tests.aws.simulated import denied, refused, throttled
-from tests.aws.simulated_s3 import SimulatedS3
 from tests.s3.attempts import agent_logs, attempt, read, write
-from tests.virtual_time import now, run
 
 Work = Callable[[S3Logs, SimulatedS3], Awaitable[None]]
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.simulation.services.s3 import SimulatedS3
+from controller.simulation.services.service import throttled
 from runner.adapters.s3.manifests import BLOCK, CACHE, LARGEST_ITEM, MOST_IN_BLOCK, S3Manifests
 from runner.aws import AwsError
 from runner.errors import NotFound, StorageError
-from tests.aws.simulated import throttled
-from tests.aws.simulated_s3 import SimulatedS3
 
 ODD = ["", " ", "two\nlines", "\r", "\0", "ünïcödé", "\udcff", '"quoted"', "x" * LARGEST_ITEM]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from controller.simulation.clock import EPOCH, now, run
+from controller.simulation.services.s3 import SimulatedS3
+from controller.simulation.services.service import throttled
 from runner.adapters.files import FileLogWriter
 from runner.adapters.s3.places import Place
 from runner.adapters.s3.reading import PATIENCE, RECENT, S3LogReader
 from runner.errors import NotFound, StorageError
 from runner.model import Kind, Outcome, TaskId
 from runner.records import Recorded
-from tests.aws.simulated import throttled
-from tests.aws.simulated_s3 import SimulatedS3
 from tests.s3.attempts import OWNER, agent_logs, read, write
-from tests.virtual_time import EPOCH, now, run
 
 TASK = TaskId("job-1", 0)
 

@@ -7,6 +7,9 @@ import traceback
 
 import pytest
 
+from controller.simulation.clock import run
+from controller.simulation.services.secrets import SimulatedSecrets
+from controller.simulation.services.service import denied, refused, throttled
 from runner.adapters.aws_secrets import KEPT, AwsSecrets
 from runner.adapters.secrets import LocalSecrets
 from runner.array import Array
@@ -14,9 +17,6 @@ from runner.aws import AwsError, Trouble
 from runner.errors import EngineUnavailable, StartError
 from runner.model import Job, Secret
 from runner.secret_arn import SecretArn, parse_secret_arn
-from tests.aws.simulated import denied, refused, throttled
-from tests.aws.simulated_secrets import SimulatedSecrets
-from tests.virtual_time import run
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/db-AbCdEf"
 CHINESE = SECRET.replace("arn:aws:", "arn:aws-cn:")

@@ -6,11 +6,11 @@ import asyncio
 import time
 from pathlib import Path
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.group import T, Work
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.model import TaskId
-from tests import virtual_time
 
 TASK = TaskId("job-1", 0)
 

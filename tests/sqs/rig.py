@@ -1,6 +1,6 @@
 """SqsQueue over a simulated SQS: what the contract suites and the tests here need of it.
 
-Emulated: SQS (`tests.aws.simulated_sqs`), whose clock is moved by hand, or is the virtual loop's own.
+Emulated: SQS (`controller.simulation.services.sqs`), whose clock is moved by hand, or is the virtual loop's own.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.simulation.services.sqs import SimulatedSqs
+from controller.simulation.services.sqs_messages import ARN
 from runner.adapters.sqs.letters import MAX_RECEIVES, SqsDeadLetters
 from runner.adapters.sqs.queue import SqsQueue
 from runner.aws import Aws
 from runner.ports import Clock
-from tests.aws.simulated_sqs import SimulatedSqs
-from tests.aws.sqs_messages import ARN
 
 FLEET = "fleet"
 DEAD_LETTERS = f"{FLEET}-dead-letters"

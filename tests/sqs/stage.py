@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from controller.simulation.clock import now, run
+from controller.simulation.services.sqs import SimulatedSqs
 from runner.adapters.sqs.queue import SqsQueue
 from runner.model import Lease, TaskId
-from tests.aws.simulated_sqs import SimulatedSqs
 from tests.aws.wrappers import Counting, Faulty
 from tests.sqs.rig import create_queues, make_queue, queue_name
-from tests.virtual_time import now, run
 
 HIDE = 60.0
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from controller.simulation.clock import now, run
+from controller.simulation.services.sqs import SimulatedSqs
 from runner.adapters.sqs.queue import SqsQueue
 from runner.agent.loop import Agent
 from runner.aws import Aws, Reply
@@ -19,11 +21,9 @@ from runner.model import Lease, TaskId
 from runner.records import JobRecord
 from tests.agent.fakes import Behaviour
 from tests.agent.world import World, a_job
-from tests.aws.simulated_sqs import SimulatedSqs
 from tests.aws.wrappers import Counting
 from tests.sqs.rig import create_queues, make_queue
 from tests.sqs.stage import tasks, virtual
-from tests.virtual_time import now, run
 
 SLOTS = 16
 TASKS = 2000

@@ -10,6 +10,7 @@ import asyncio
 import pytest
 
 from controller.dead_letters import INTERVAL, Fate, Settling, replay
+from controller.simulation.clock import now
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.records import SqliteRecords
@@ -24,7 +25,6 @@ from tests.aws.wrappers import fails
 from tests.contracts.acts import a_job, begin, cancel, give_back, refused, registered, succeed
 from tests.sqs.rig import DEAD_LETTERS, make_letters, queue_name
 from tests.sqs.stage import HIDE, Stage, virtual
-from tests.virtual_time import now
 
 TASK = TaskId("job-1", 0)
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from controller.simulation.clock import now
 from runner.aws import AwsError
 from tests.aws.wrappers import answers, fails
 from tests.sqs.stage import HIDE, Stage, tasks, virtual
-from tests.virtual_time import now
 
 COUNTS = {
     "ApproximateNumberOfMessages": "7",

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from controller.simulation.clock import now
 from runner.aws import AwsError, Trouble
 from runner.errors import Unavailable
 from tests.aws.wrappers import fails, refuses
 from tests.sqs.stage import Stage, task, tasks, virtual
-from tests.virtual_time import now
 
 
 @virtual

@@ -15,7 +15,7 @@ T = TypeVar("T")
 EPOCH = 1_700_000_000.0
 
 
-class _Jumping(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+class _Jumping(selectors.DefaultSelector):
     loop: VirtualTimeLoop
 
     def select(self, timeout: float | None = None) -> Any:

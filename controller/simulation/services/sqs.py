@@ -17,9 +17,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from controller.simulation.services.sqs_messages import Messages, Refused
 from runner.aws import AwsError, Reply, Trouble
 from runner.ports import Clock
-from tests.aws.sqs_messages import Messages, Refused
 
 MOST_IN_BATCH = 10
 LARGEST = 1024**2
@@ -52,7 +52,8 @@ class SimulatedSqs:
         action: Callable[..., Any] = getattr(self, f"_{operation}")
         try:
             answer = action(parameters)
-            return await answer if asyncio.iscoroutine(answer) else answer
+            reply: Reply = await answer if asyncio.iscoroutine(answer) else answer
+            return reply
         except Refused as refused:
             name = "".join(part.capitalize() for part in operation.split("_"))
             resource = str(parameters.get("QueueUrl") or parameters.get("QueueName") or "")

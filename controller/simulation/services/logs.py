@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.aws.simulated import Simulated, refused
+from controller.simulation.services.service import Simulated, refused
 
 MOST_BYTES = 1_048_576
 PAGE = 1000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.aws.simulated import Simulated, refused
+from controller.simulation.services.service import Simulated, refused
 
 SMALLEST_PART = 5 * 1024 * 1024
 

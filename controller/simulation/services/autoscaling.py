@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from controller.simulation.clock import EPOCH
+from controller.simulation.services.service import Simulated, refused
 from runner.aws import Reply
-from tests.aws.simulated import Simulated, refused
-from tests.virtual_time import EPOCH
 
 GOING = 3.0  # seconds between Terminating and what follows
 

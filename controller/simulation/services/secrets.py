@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.simulation.services.service import Simulated, refused
 from runner.aws import Reply
-from tests.aws.simulated import Simulated, refused
 
 
 class SimulatedSecrets(Simulated):
