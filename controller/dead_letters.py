@@ -7,8 +7,9 @@
 | it may not run yet | a fresh message |
 | it waits to be run | that is one loss to the infrastructure: a fresh message while that bound lasts, else FAILED |
 
-So a task that came back a thousand times without ever being begun goes round a bounded number of times. Messages that
-nobody can read wait for a human.
+So a task that came back a thousand times without ever being begun goes round a bounded number of times. That holds for
+messages that the queue itself moved. Those that an agent put aside, with a reason, wait for a human, also where the
+reason is not understood here: a newer version may have written them, or an older one read them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import structlog
 
 from controller.ports import DeadLetters, Records
 from runner import retry
-from runner.errors import NotFound, RunnerError
+from runner.errors import RunnerError
 from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId
 from runner.ports import Clock, Ledger, Queue
 from runner.records import DeadLetter, JobRecord, RefusalKind, TaskRecord
@@ -32,13 +33,17 @@ log = structlog.get_logger()
 
 # Seconds between looks.
 INTERVAL = 60.0
+# For how many seconds of a look letters are settled: far less than a leader's lease, which nothing renews meanwhile.
+AT_LONGEST = 2.0
+# Together they wait once for what the ledger gathers.
+AT_ONCE = 25
 
 UNREADABLE = "UNREADABLE"
 UNKNOWN = "UNKNOWN"
 
 
 class Fate(StrEnum):
-    LEFT = "left"  # for a human
+    LEFT = "left"  # for a human, or for a later look
     REPLAYED = "replayed"
     DROPPED = "dropped"
     FAILED = "failed"  # its task, and the message dropped
@@ -93,6 +98,10 @@ class Settling:
         self._now = now
         self._owner = f"controller#{holder}"
         self._due = float("-inf")
+        # Of letters that are still there: one that cannot be removed, or whose task cannot be sent, must not be a loss
+        # with each look.
+        self._counted: set[str] = set()
+        self._settled: dict[str, Fate] = {}
 
     async def chore(self, _jobs: Sequence[JobRecord] = ()) -> None:
         """For every step of the supervisor."""
@@ -108,18 +117,36 @@ class Settling:
 
     async def settle(self) -> Mapping[str, Fate]:
         """What became of each, by id."""
+        loop = asyncio.get_running_loop()
         letters = await self._letters.list()
-        fates = {letter.id: await self._settled(letter) for letter in letters}
-        # Last, so that a crash in between makes duplicates and no loss.
-        await self._letters.drop([each for each, fate in fates.items() if fate is not Fate.LEFT])
+        fates = dict.fromkeys((letter.id for letter in letters), Fate.LEFT)
+        until = loop.time() + AT_LONGEST
+        for start in range(0, len(letters), AT_ONCE):
+            if loop.time() >= until:
+                self._due = until  # the rest in the next step
+                break
+            fates.update(await self._settle_some(letters[start : start + AT_ONCE]))
         return fates
 
-    async def _settled(self, letter: DeadLetter) -> Fate:
-        if letter.task is None:
+    async def _settle_some(self, letters: Sequence[DeadLetter]) -> Mapping[str, Fate]:
+        """Each lot is dropped before the next is begun: whoever dies in between charges few tasks twice."""
+        fates = await asyncio.gather(*(self._settle(letter) for letter in letters))
+        found = {letter.id: fate for letter, fate in zip(letters, fates, strict=True)}
+        self._settled.update({id_: fate for id_, fate in found.items() if fate is not Fate.LEFT})
+        # Last, so that a crash in between makes duplicates and no loss.
+        for letter in await self._letters.drop([id_ for id_ in found if id_ in self._settled]):
+            self._settled.pop(letter.id, None)
+            self._counted.discard(letter.id)
+        return found
+
+    async def _settle(self, letter: DeadLetter) -> Fate:
+        if letter.id in self._settled:
+            return self._settled[letter.id]
+        if letter.task is None or letter.reason:
             return Fate.LEFT
         try:
             fate = await self._fate(letter, letter.task)
-        except NotFound as error:
+        except RunnerError as error:  # one job that cannot be read must not keep the others here
             log.warning("a dead letter stays", task=str(letter.task), reason=str(error))
             return Fate.LEFT
         log.info("a dead letter is settled", task=str(letter.task), fate=str(fate))
@@ -129,10 +156,9 @@ class Settling:
         found = await standing(self._records, letter)
         if found.job is None or found.status is None or found.status.terminal:
             return Fate.DROPPED
-        channel = channel_of(
-            self._routes, found.job.job, found.task
-        )  # it must be known before anything is counted
-        if found.status is not Status.RUNNING:
+        # It must be known before anything is counted.
+        channel = channel_of(self._routes, found.job.job, found.task)
+        if found.status is not Status.RUNNING and letter.id not in self._counted:
             lease = Lease(task, letter.queue, letter.id, "", letter.receives, 0.0)
             begun = await self._ledger.begin(lease, found.job.job, self._owner)
             if isinstance(begun, Attempt):
@@ -150,6 +176,7 @@ class Settling:
         if verdict.status is Status.FAILED:
             verdict = replace(verdict, reason=f"{reason}; {verdict.reason}")
         await self._ledger.finish(attempt, outcome, verdict)
+        self._counted.add(letter.id)
         if verdict.status is Status.FAILED:
             return Fate.FAILED
         channel = self._routes.channel(job, attempt.memory, attempt.infra_failures + 1)
@@ -166,16 +193,34 @@ def channel_of(routes: Routes, job: Job, task: TaskRecord | None) -> str:
 
 async def replay(
     chosen: Sequence[DeadLetter], letters: DeadLetters, queue: Queue, routes: Routes, records: Records
-) -> None:
-    """A fresh message for each whose task is known, where it belongs today; the others go where they came from."""
-    known: list[str] = []
-    for letter in chosen:
-        found = await standing(records, letter)
-        if found.job is not None and letter.task is not None:
-            await queue.send(channel_of(routes, found.job.job, found.task), [letter.task])
-            known.append(letter.id)
-    await letters.drop(known)
-    await letters.replay([letter.id for letter in chosen if letter.id not in known])
+) -> Sequence[DeadLetter]:
+    """A fresh message for each whose task is known, where it belongs today; the others go where they came from.
+
+    Returns those that were sent. Of the others some could not be found again.
+    """
+    # All that can be refused is looked at first: nothing is sent twice because another letter is at fault.
+    known = [
+        (letter, channel) for letter in chosen if (channel := await _channel_today(letter, routes, records))
+    ]
+    for letter, channel in known:
+        assert letter.task is not None
+        await queue.send(channel, [letter.task])
+    sent = [letter for letter, _ in known]
+    await letters.drop([letter.id for letter in sent])
+    return [*sent, *await letters.replay([letter.id for letter in chosen if letter not in sent])]
+
+
+async def _channel_today(letter: DeadLetter, routes: Routes, records: Records) -> str | None:
+    """None if its task is not known. Raises NotFound if its queue is not configured."""
+    found = await standing(records, letter)
+    if found.job is None or letter.task is None:
+        return None
+    return channel_of(routes, found.job.job, found.task)
+
+
+def reason_of(letter: DeadLetter) -> str:
+    """Why it is there. The queue itself gives no reason."""
+    return letter.reason or f"received {letter.receives} times without coming to an end"
 
 
 def letter_object(letter: DeadLetter, found: Standing) -> dict[str, object]:
@@ -186,7 +231,7 @@ def letter_object(letter: DeadLetter, found: Standing) -> dict[str, object]:
         "queue": letter.queue,
         "task": None if letter.task is None else str(letter.task),
         "name": None if found.job is None else found.job.job.name,
-        "reason": letter.reason,
+        "reason": reason_of(letter),
         "receives": letter.receives,
         "at": letter.at,
         "body": letter.body,

@@ -59,7 +59,8 @@ class AwsError(Unavailable):
     """A call that failed after the retries that make sense for it.
 
     `code` is the service's own (`ConditionalCheckFailedException`); `details` what came with it beside the message,
-    such as the `Item` that a failed condition found. The text names action and resource and the next step.
+    such as the `Item` that a failed condition found. The text names action and resource and the next step: `next_step`,
+    or else the trouble's own.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class AwsError(Unavailable):
         problem: str,
         trouble: Trouble,
         details: Reply | None = None,
+        *,
+        next_step: str = "",
     ) -> None:
         self.action = action
         self.resource = resource
@@ -77,15 +80,21 @@ class AwsError(Unavailable):
         self.trouble = trouble
         self.details: Reply = details or {}
         on = f" on {resource}" if resource else ""
-        super().__init__(f"{action}{on} failed: {code}: {problem}{_next_step(trouble)}")
+        super().__init__(
+            f"{action}{on} failed: {code}: {problem}{_then(next_step or _NEXT_STEPS.get(trouble))}"
+        )
 
 
-def _next_step(trouble: Trouble) -> str:
-    if trouble is Trouble.DENIED:
-        return "; check the credentials and the role's permissions: `runner-controller doctor` names what is missing"
-    if trouble is Trouble.UNREACHABLE:
-        return "; check region, network and AWS_ENDPOINT_URL"
-    return ""
+_NEXT_STEPS = {
+    Trouble.DENIED: (
+        "check the credentials and the role's permissions: `runner-controller doctor` names what is missing"
+    ),
+    Trouble.UNREACHABLE: "check region, network and AWS_ENDPOINT_URL",
+}
+
+
+def _then(next_step: str | None) -> str:
+    return f"; {next_step}" if next_step else ""
 
 
 class Aws(Protocol):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from controller.cli.dead_letters import drop
+from controller.cli.output import Format
 from controller.dead_letters import UNKNOWN, UNREADABLE, Standing, letter_object
+from controller.wiring import open_parts
+from runner.errors import NotFound
+from runner.model import TaskId
 from runner.records import DeadLetter
 from tests.desk import Desk
 
@@ -98,6 +104,28 @@ def test_with_none_there_is_nothing_to_do_and_that_is_said(desk: Desk) -> None:
     assert "no dead letters" in result.stderr
 
 
+@pytest.mark.parametrize(("output", "said"), [("table", "dropped 2 (unreadable)\n"), ("quiet", "2\n")])
+def test_a_letter_that_could_not_be_found_again_is_not_reported_as_dropped(
+    desk: Desk, output: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_aside(desk, "one", "two")
+
+    async def main() -> None:
+        async with open_parts(desk.settings) as parts:
+            chosen = await parts.dead_letters.list()
+            await parts.dead_letters.drop(["1"])  # by somebody else
+            await drop(chosen, parts.dead_letters, Format(output))
+
+    with pytest.raises(NotFound, match="could not be found again: 1;"):
+        asyncio.run(main())
+    assert capsys.readouterr().out == said
+
+
+def test_a_letter_that_the_queue_itself_moved_is_told_why() -> None:
+    letter = DeadLetter("id", "default", "{}", "", 1000, 0.0, TaskId("job", 1))
+    assert letter_object(letter, Standing())["reason"] == "received 1000 times without coming to an end"
+
+
 def test_an_unknown_id_is_not_found_and_nothing_is_done(desk: Desk) -> None:
     put_aside(desk, "one")
     result = desk.call("dead-letters", "drop", *ids(desk), "nonsense")
@@ -121,8 +149,6 @@ def test_one_must_be_named(desk: Desk) -> None:
 
 
 def test_a_message_of_no_known_task_is_told_so() -> None:
-    from runner.model import TaskId
-
     letter = DeadLetter("id", "default", "{}", "received 1000 times", 1000, 0.0, TaskId("gone", 1))
     assert letter_object(letter, Standing())["status"] == UNKNOWN
 

@@ -9,7 +9,8 @@ import click
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, clock_time, line, output_option, print_json, remark
 from controller.cli.tables import Column, Table
-from controller.dead_letters import letter_object, replay, standing, status_of
+from controller.dead_letters import letter_object, reason_of, replay, standing, status_of
+from controller.ports import DeadLetters
 from controller.wiring import Parts
 from runner.errors import BadInput, NotFound
 from runner.records import DeadLetter
@@ -78,8 +79,8 @@ def replay_command(app: App, ids: Sequence[str], output: Format) -> None:
 
     async def work(parts: Parts) -> None:
         chosen = choose(await parts.dead_letters.list(), ids)
-        await replay(chosen, parts.dead_letters, parts.queue, parts.routes, parts.records)
-        _tell("replayed", chosen, output)
+        replayed = await replay(chosen, parts.dead_letters, parts.queue, parts.routes, parts.records)
+        _tell("replayed", chosen, replayed, output)
 
     app.run(work)
 
@@ -100,9 +101,7 @@ def drop_command(app: App, ids: Sequence[str], output: Format) -> None:
     """
 
     async def work(parts: Parts) -> None:
-        chosen = choose(await parts.dead_letters.list(), ids)
-        await parts.dead_letters.drop([each.id for each in chosen])
-        _tell("dropped", chosen, output)
+        await drop(choose(await parts.dead_letters.list(), ids), parts.dead_letters, output)
 
     app.run(work)
 
@@ -123,6 +122,11 @@ def choose(letters: Sequence[DeadLetter], ids: Sequence[str]) -> Sequence[DeadLe
             raise BadInput(message)
         chosen[found[0].id] = found[0]
     return list(chosen.values())
+
+
+async def drop(chosen: Sequence[DeadLetter], letters: DeadLetters, output: Format) -> None:
+    """Raises NotFound if some of them are not there any more; the others are dropped."""
+    _tell("dropped", chosen, await letters.drop([each.id for each in chosen]), output)
 
 
 async def _print(parts: Parts, letters: Sequence[DeadLetter], output: Format) -> None:
@@ -152,16 +156,26 @@ async def _print(parts: Parts, letters: Sequence[DeadLetter], output: Format) ->
             letter.queue,
             letter.receives,
             clock_time(letter.at),
-            letter.reason,
+            reason_of(letter),
         )
     table.end()
 
 
-def _tell(what: str, letters: Sequence[DeadLetter], output: Format) -> None:
+def _tell(what: str, chosen: Sequence[DeadLetter], done: Sequence[DeadLetter], output: Format) -> None:
+    """Raises NotFound if not all is done."""
     if output is Format.JSON:
-        print_json([{"id": letter.id, "status": what.upper()} for letter in letters])
-        return
-    for letter in letters:
-        line(letter.id if output is Format.QUIET else f"{what} {letter.id} ({letter.task or 'unreadable'})")
-    if not letters:
+        print_json([{"id": letter.id, "status": what.upper()} for letter in done])
+    else:
+        for letter in done:
+            line(
+                letter.id if output is Format.QUIET else f"{what} {letter.id} ({letter.task or 'unreadable'})"
+            )
+    if not chosen and output is not Format.JSON:
         remark("there are no dead letters")
+    ids = {letter.id for letter in done}
+    if missing := [letter.id for letter in chosen if letter.id not in ids]:
+        message = (
+            f"{len(missing)} of {len(chosen)} could not be found again: {', '.join(missing)}; either somebody else "
+            f"looks at them and they can be {what} in a minute, or they are gone: `runner-controller dead-letters list`"
+        )
+        raise NotFound(message)

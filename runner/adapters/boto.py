@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from boto3.session import Session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from botocore.response import StreamingBody
 
@@ -49,6 +49,36 @@ _RESOURCES = (
     "Name",
 )
 
+_CONFIGURATION = "check AWS_PROFILE, AWS_CONFIG_FILE and what that file says"
+_SOURCE = (
+    "check what gives the credentials: `credential_process` or a role of the profile, the machine's own role"
+)
+_LOGIN = "log in again with `aws sso login`, or `aws login`"
+_ENDPOINT = "check region and AWS_ENDPOINT_URL, which begins with https:// or http://"
+
+# Errors that are raised before anything was sent, also those derived from them. By name: which there are depends on
+# botocore's version.
+_WRONG_HERE = {
+    "NoCredentialsError": (Trouble.DENIED, ""),
+    "PartialCredentialsError": (Trouble.DENIED, ""),
+    "CredentialRetrievalError": (Trouble.DENIED, _SOURCE),
+    "RefreshWithMFAUnsupportedError": (Trouble.DENIED, _SOURCE),
+    "MetadataRetrievalError": (Trouble.DENIED, _SOURCE),
+    "SSOError": (Trouble.DENIED, _LOGIN),
+    "LoginError": (Trouble.DENIED, _LOGIN),
+    "TokenRetrievalError": (Trouble.DENIED, _LOGIN),
+    "JSONDecodeError": (Trouble.DENIED, _SOURCE),  # of what the program printed
+    "FileNotFoundError": (Trouble.DENIED, _SOURCE),
+    "PermissionError": (Trouble.DENIED, _SOURCE),
+    "ProfileNotFound": (Trouble.DENIED, _CONFIGURATION),
+    "ConfigParseError": (Trouble.DENIED, _CONFIGURATION),
+    "InvalidConfigError": (Trouble.DENIED, _CONFIGURATION),
+    "UnknownCredentialError": (Trouble.DENIED, _CONFIGURATION),
+    "ParamValidationError": (Trouble.REFUSED, ""),
+    "NoRegionError": (Trouble.REFUSED, _ENDPOINT),
+    "ValueError": (Trouble.REFUSED, _ENDPOINT),
+}
+
 # Carried out twice they do twice as much. Whoever makes these calls first looks what became of one without a reply.
 _ONCE = frozenset({"terminate_instance_in_auto_scaling_group"})
 
@@ -60,7 +90,8 @@ class BotoAws:
     def __init__(
         self, region: str | None = None, *, endpoint: str | None = None, session: Session | None = None
     ) -> None:
-        self._session = session or Session(region_name=region)
+        self._region = region
+        self._session = session
         self._endpoint = endpoint
         self._clients: dict[tuple[str, Patience], Any] = {}
         self._making = Lock()  # boto3 sessions must not make two clients at once
@@ -97,12 +128,14 @@ class BotoAws:
             reply: dict[str, Any] = getattr(self._client(service, patience), operation)(**parameters)
             if isinstance(reply.get("Body"), StreamingBody):
                 reply["Body"] = reply["Body"].read()  # here: reading on is waiting for the network as well
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError, ValueError, OSError) as error:
             raise _translated(service, operation, parameters, error) from error
         return reply
 
     def _client(self, service: str, patience: Patience) -> Any:
         with self._making:
+            if self._session is None:  # only now: a profile or file that is wrong shall be an error of a call
+                self._session = Session(region_name=self._region)
             if (service, patience) not in self._clients:
                 config = Config(
                     connect_timeout=CONNECT_TIMEOUT,
@@ -120,15 +153,20 @@ def _translated(service: str, operation: str, parameters: dict[str, Any], error:
     action = f"{service}:{''.join(part.capitalize() for part in operation.split('_'))}"
     resource = next((str(parameters[name]) for name in _RESOURCES if name in parameters), "")
     if not isinstance(error, ClientError):
-        unsigned = isinstance(error, (NoCredentialsError, PartialCredentialsError))
-        trouble = Trouble.DENIED if unsigned else Trouble.UNREACHABLE
-        code = "NoCredentials" if unsigned else type(error).__name__.removesuffix("Error")
-        return AwsError(action, resource, code, str(error), trouble)
+        trouble, next_step = _wrong_here(error)
+        code = type(error).__name__.removesuffix("Error")
+        return AwsError(action, resource, code, str(error), trouble, next_step=next_step)
     response: dict[str, Any] = dict(error.response)
     said = response.pop("Error", {})
     code = str(said.get("Code", "Unknown"))
     status = int(response.pop("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     return AwsError(action, resource, code, str(said.get("Message", "")), _meaning(code, status), response)
+
+
+def _wrong_here(error: Exception) -> tuple[Trouble, str]:
+    """What an error means that no service gave, and what to do if that is known. Else a call got no answer."""
+    found = (_WRONG_HERE[each.__name__] for each in type(error).__mro__ if each.__name__ in _WRONG_HERE)
+    return next(found, (Trouble.UNREACHABLE, ""))
 
 
 def _meaning(code: str, status: int) -> Trouble:

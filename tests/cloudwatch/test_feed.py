@@ -73,6 +73,7 @@ async def shown(reader: CloudWatchReader, index: int = 0, start: int = 0) -> byt
 
 
 SOON = AFTER + 2 * INTERVAL
+HOST = OWNER.partition("#")[0]
 
 
 def test_a_running_tasks_output_is_shown(tmp_path: Path) -> None:
@@ -156,12 +157,12 @@ def test_a_line_that_does_not_end_is_shown_after_all(tmp_path: Path) -> None:
     while_feeding(tmp_path, work)
 
 
-def test_all_tasks_of_an_agent_share_its_stream(tmp_path: Path) -> None:
+def test_all_tasks_of_a_host_share_its_stream(tmp_path: Path) -> None:
     async def work(aws: SimulatedLogs, feed: CloudWatchFeed, task: Callable[[int], Task]) -> None:
         for index in range(16):
             task(index).write(b"%d\n" % index)
         await asyncio.sleep(SOON)
-        assert (list(aws.streams), len(aws.called("create_log_stream"))) == ([OWNER], 1)
+        assert (list(aws.streams), len(aws.called("create_log_stream"))) == ([HOST], 1)
         assert len(aws.called("put_log_events")) == 1
 
     while_feeding(tmp_path, work)
@@ -405,4 +406,25 @@ def test_a_batch_holds_no_more_events_than_it_may() -> None:
 
 
 def test_a_streams_name_holds_nothing_that_is_not_allowed() -> None:
-    assert stream_of("host:1*#ab") == "host_1_#ab"
+    assert stream_of("host:1*#ab") == "host_1_"
+
+
+def test_a_restarted_agents_feed_is_read_on_under_the_attempts_first_owner(tmp_path: Path) -> None:
+    async def feed_for(aws: SimulatedLogs, owner: str, data: bytes) -> None:
+        """One agent's time, as far as its feed is concerned: an adopted container's output comes from the beginning."""
+        feed = CloudWatchFeed(aws, "group", owner, now, jitter=lambda: 1.0)
+        chore = asyncio.create_task(feed.run())
+        Task(feed, tmp_path, 0).path.write_bytes(data)
+        await asyncio.sleep(SOON)
+        chore.cancel()
+
+    async def main() -> list[bytes]:
+        aws = SimulatedLogs()
+        reader = CloudWatchReader(aws, "group")
+        seen = []
+        for owner, data in ((OWNER, b"one\ntwo\n"), (f"{OWNER}-next", b"one\ntwo\nthree\n")):
+            await feed_for(aws, owner, data)
+            seen.append(await shown(reader, start=sum(map(len, seen))))
+        return seen
+
+    assert run(main()) == [b"one\ntwo\n", b"three\n"]

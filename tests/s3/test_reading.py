@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,8 @@ from controller.simulation.services.s3 import SimulatedS3
 from controller.simulation.services.service import throttled
 from runner.adapters.files import FileLogWriter
 from runner.adapters.s3.places import Place
-from runner.adapters.s3.reading import PATIENCE, RECENT, S3LogReader
+from runner.adapters.s3.reading import PATIENCE, RECENT, S3LogReader, Window, Windows
+from runner.aws import Reply
 from runner.errors import NotFound, StorageError
 from runner.model import Kind, Outcome, TaskId
 from runner.records import Recorded
@@ -65,6 +69,83 @@ def test_neighbours_are_read_with_one_request(aws: SimulatedS3) -> None:
 
     assert run(main()) == [b"01", b"23", b"45", b"67", b"89"]
     assert len(aws.calls) == 1
+
+
+LOG = 2048
+
+
+class Hosts:
+    """Segments of many hosts, in which the logs of one job lie with `others` logs of other jobs behind each. Tasks end
+    in nearly the order of their numbers."""
+
+    def __init__(self, hosts: int, logs_each: int, others: int = 0) -> None:
+        self.aws = Weighed()
+        chance = random.Random(7)
+        ended = sorted(range(hosts * logs_each), key=lambda index: index + chance.uniform(0, 3 * hosts))
+        self._places: dict[int, Place] = {}
+        segments: defaultdict[str, bytearray] = defaultdict(bytearray)
+        for index in ended:
+            key = f"logs/h{chance.randrange(hosts)}/1/5-1"
+            self._places[index] = Place(key, len(segments[key]), LOG)
+            segments[key] += b"%08d" % index * (LOG // 8) + bytes(others * LOG)
+        self.aws.objects = {key: bytes(segment) for key, segment in segments.items()}
+
+    @property
+    def places(self) -> list[Place]:
+        """In the order of the tasks."""
+        return [place for _, place in sorted(self._places.items())]
+
+    async def read_all(self) -> None:
+        reader = S3LogReader(self.aws, "bucket", now)
+        for index, place in enumerate(self.places):
+            assert await kept(reader, stored(place)) == b"%08d" % index * (LOG // 8)
+
+
+class Weighed(SimulatedS3):
+    """Counts the bytes that it sends."""
+
+    sent = 0
+
+    async def call(
+        self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
+    ) -> Reply:
+        reply = await super().call(service, operation, urgent=urgent, **parameters)
+        self.sent += len(reply.get("Body", b""))
+        return reply
+
+
+@pytest.mark.parametrize(
+    ("hosts", "logs_each", "others"),
+    [(200, 100, 0), (200, 1, 100), (50, 20, 40), (1, 1000, 0), (300, 3, 30), (20, 100, 7)],
+)
+def test_reading_the_logs_of_many_hosts_in_the_order_of_the_tasks_brings_no_more_than_a_few_times_their_bytes(
+    hosts: int, logs_each: int, others: int
+) -> None:
+    segments = Hosts(hosts, logs_each, others)
+    run(segments.read_all())
+    assert segments.aws.sent <= 3 * hosts * logs_each * LOG
+
+
+def test_the_logs_of_many_hosts_share_requests() -> None:
+    segments = Hosts(200, 100)
+    run(segments.read_all())
+    assert len(segments.aws.calls) <= 200 * 100 / 8
+
+
+def test_no_more_is_remembered_than_there_is_memory_for() -> None:
+    windows = Windows(memory=100)
+    for nth in range(1000):
+        windows.put(f"logs/h{nth % 7}/1/5-1", Window(nth * 30, bytes(30)))
+        assert windows.size <= 100
+
+
+def test_what_was_not_asked_for_the_longest_is_forgotten_first() -> None:
+    windows = Windows(memory=100)
+    for key in "ab":
+        windows.put(key, Window(0, bytes(40)))
+    windows.find("a", 0)
+    windows.put("c", Window(0, bytes(40)))
+    assert [key for key in "abc" if windows.find(key, 0)] == ["a", "c"]
 
 
 def test_a_large_log_is_read_in_pieces(aws: SimulatedS3) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from controller.simulation.clock import now, run
 from controller.simulation.services.sqs import SimulatedSqs
 from runner.adapters.sqs.queue import SqsQueue
+from runner.aws import Reply
 from runner.model import Lease, TaskId
-from tests.aws.wrappers import Counting, Faulty
+from tests.aws.wrappers import Counting, Fault, Faulty
 from tests.sqs.rig import create_queues, make_queue, queue_name
 
 HIDE = 60.0
@@ -72,3 +74,19 @@ def tasks(count: int) -> list[TaskId]:
 async def take_one(queue: SqsQueue, hide: float = HIDE) -> Lease:
     (lease,) = await queue.receive(1, wait=0.0, hide=hide)
     return lease
+
+
+async def never_answers(parameters: Mapping[str, Any], proceed: Callable[..., Any]) -> Reply:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def takes(seconds: float) -> Fault:
+    """The call is carried out, and answered so much later."""
+
+    async def fault(parameters: Mapping[str, Any], proceed: Callable[..., Any]) -> Reply:
+        reply: Reply = await proceed()
+        await asyncio.sleep(seconds)
+        return reply
+
+    return fault

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from runner.aws import Trouble
+import pytest
+
+from runner.adapters.sqs.batches import TRIES
+from runner.aws import AwsError, Trouble
 from tests.aws.wrappers import fails, loses_the_reply, refuses
 from tests.sqs.stage import HIDE, Stage, take_one, task, tasks, virtual
 
@@ -39,6 +42,49 @@ async def test_a_delete_is_sent_before_its_message_shows_again() -> None:
     await queue.send("default", [task()])
     await queue.complete([await take_one(queue, hide=10.0)])
     await asyncio.sleep(9.0)
+    assert stage.messages() == 0
+
+
+@virtual
+async def test_deletes_of_tasks_that_outlived_their_first_lease_share_a_request() -> None:
+    stage = await Stage.set()
+    queue = stage.queue()
+    await queue.send("default", tasks(10))
+    leases = await queue.receive(10, wait=0.0, hide=HIDE)
+    for _ in range(10):
+        await asyncio.sleep(HIDE / 6)
+        await queue.extend(leases, HIDE)
+    for lease in leases:
+        await queue.complete([lease])
+        await asyncio.sleep(0.1)
+    assert stage.aws.requests["delete_message_batch"] == 1
+
+
+@virtual
+async def test_a_delete_is_sent_before_its_message_shows_again_if_the_last_extension_failed() -> None:
+    stage = await Stage.set()
+    queue = stage.queue(linger=30.0)
+    await queue.send("default", [task()])
+    lease = await take_one(queue, hide=20.0)
+    stage.faulty.plan("change_message_visibility_batch", *(refuses(0) for _ in range(TRIES)))
+    await asyncio.sleep(10)
+    with pytest.raises(AwsError):
+        await queue.extend([lease], HIDE)
+    await queue.complete([lease])
+    await asyncio.sleep(9.0)
+    assert stage.messages() == 0
+
+
+@virtual
+async def test_a_delete_is_sent_before_the_twelve_hours_are_over() -> None:
+    stage = await Stage.set()
+    queue = stage.queue(linger=600.0)
+    await queue.send("default", [task()])
+    lease = await take_one(queue, hide=43200.0 - 400)
+    await asyncio.sleep(43200.0 - 500)
+    await queue.extend([lease], 3600.0)
+    await queue.complete([lease])
+    await asyncio.sleep(499)
     assert stage.messages() == 0
 
 

@@ -6,25 +6,28 @@ Emulated: SQS, which moves messages to the dead letters by itself, in virtual ti
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from controller.dead_letters import INTERVAL, Fate, Settling, replay
+from controller.dead_letters import AT_LONGEST, AT_ONCE, INTERVAL, Fate, Settling, reason_of, replay
 from controller.simulation.clock import now
 from runner.adapters.sqlite.database import Database
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.records import SqliteRecords
 from runner.adapters.sqs.letters import MAX_RECEIVES
+from runner.array import Array
 from runner.aws import Trouble
-from runner.errors import NotFound
+from runner.codec import encode_pointer
+from runner.errors import NotFound, StorageError
 from runner.model import Job, Retry, Status, TaskId
 from runner.records import DeadLetter, TaskRecord
 from runner.routing import Routes
 from runner.settings import AgentSettings
-from tests.aws.wrappers import fails
+from tests.aws.wrappers import answers, fails
 from tests.contracts.acts import a_job, begin, cancel, give_back, refused, registered, succeed
 from tests.sqs.rig import DEAD_LETTERS, make_letters, queue_name
-from tests.sqs.stage import HIDE, Stage, virtual
+from tests.sqs.stage import HIDE, Stage, takes, virtual
 
 TASK = TaskId("job-1", 0)
 
@@ -61,6 +64,11 @@ class Office:
         while leases := await self.queue.receive(1, wait=0.0, hide=HIDE):
             await self.queue.release(leases[0])
 
+    def moved(self, count: int) -> None:
+        """The messages of so many tasks, by the queue itself."""
+        for index in range(count):
+            self.stage.service.put(DEAD_LETTERS, encode_pointer(TaskId("job-1", index)))
+
     async def settled(self) -> Fate:
         (fate,) = (await self.settling().settle()).values()
         return fate
@@ -81,7 +89,7 @@ async def test_a_message_received_too_often_is_a_dead_letter_with_its_count() ->
     await office.bounce()
     (letter,) = await office.letters.list()
     assert (letter.queue, letter.task, letter.receives) == ("default", TASK, MAX_RECEIVES)
-    assert "1000 times" in letter.reason
+    assert reason_of(letter) == "received 1000 times without coming to an end"
 
 
 @virtual
@@ -188,6 +196,179 @@ async def test_an_unreadable_message_waits_for_a_human() -> None:
 
 
 @virtual
+async def test_one_that_an_agent_put_aside_as_pointing_to_no_job_is_never_dropped() -> None:
+    office = await Office.opened()
+    await office.queue.send("default", [TaskId("another-job", 0)])
+    (lease,) = await office.queue.receive(1, wait=0.0, hide=HIDE)
+    await office.queue.quarantine(lease, "no job another-job")
+    assert await office.settled() is Fate.LEFT
+    assert office.dead == 1
+
+
+@virtual
+async def test_one_that_an_agent_put_aside_costs_its_task_nothing_even_if_it_can_be_read_here() -> None:
+    """As one that was written by a newer version, and read by an agent of an older one."""
+    office = await Office.opened()
+    await office.queue.send("default", [TASK])
+    (lease,) = await office.queue.receive(1, wait=0.0, hide=HIDE)
+    await office.queue.quarantine(lease, "written by a newer version")
+    assert await office.settled() is Fate.LEFT
+    assert (await office.records.task(TASK), office.dead) == (None, 1)
+
+
+@virtual
+async def test_one_look_settles_no_more_than_a_leader_has_time_for() -> None:
+    office = await Office.opened(array=Array.of_size(200))
+    office.moved(200)
+    office.stage.faulty.plan("send_message_batch", *(takes(1.0) for _ in range(1000)))
+    began = now()
+    fates = await office.settling().settle()
+    assert now() - began <= AT_LONGEST + 3.0  # the lot that was begun in time
+    assert 0 < list(fates.values()).count(Fate.REPLAYED) < 200
+    assert office.dead == list(fates.values()).count(Fate.LEFT)
+
+
+@virtual
+async def test_what_one_step_has_no_time_for_is_settled_in_the_next_ones() -> None:
+    office = await Office.opened(array=Array.of_size(200))
+    office.moved(200)
+    office.stage.faulty.plan("send_message_batch", *(takes(1.0) for _ in range(200)))
+    settling = office.settling()
+    steps = 0
+    while office.dead:
+        await settling.chore()
+        await asyncio.sleep(1.0)
+        steps += 1
+    assert 2 <= steps <= 200 / AT_ONCE
+
+
+@virtual
+async def test_one_whose_job_cannot_be_read_costs_the_others_nothing() -> None:
+    office = await Office.opened(array=Array.of_size(2))
+    office.moved(2)
+    records = Unreadable(office.records, TaskId("job-1", 0))
+    settling = Settling(
+        office.letters, office.queue, office.routes, records, office.ledger, now, holder="leader"
+    )
+    for _ in range(3):
+        await settling.settle()
+    task = await office.records.task(TaskId("job-1", 1))
+    assert task is not None
+    assert (task.infra_failures, office.dead) == (1, 1)
+
+
+@virtual
+async def test_a_killed_leader_has_charged_no_task_of_an_earlier_lot_that_is_still_there() -> None:
+    office = await Office.opened(array=Array.of_size(60))
+    office.moved(60)
+    office.stage.faulty.plan("send_message_batch", *(takes(1.0) for _ in range(60)))
+    settling = asyncio.ensure_future(office.settling().settle())
+    await asyncio.sleep(AT_LONGEST)
+    settling.cancel()
+    await asyncio.gather(settling, return_exceptions=True)
+    while office.dead:
+        await office.settling("next").settle()
+    losses = [task.infra_failures for task in await all_tasks(office)]
+    assert losses.count(1) >= 60 - AT_ONCE
+
+
+async def all_tasks(office: Office) -> list[TaskRecord]:
+    found = [await office.records.task(TaskId("job-1", index)) for index in range(60)]
+    return [task for task in found if task is not None]
+
+
+class Unreadable:
+    """Records of which one task's cannot be read."""
+
+    def __init__(self, records: SqliteRecords, task: TaskId) -> None:
+        self._records = records
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+    async def task(self, task: TaskId) -> TaskRecord | None:
+        if task == self._task:
+            message = "written by a newer version"
+            raise StorageError(message)
+        return await self._records.task(task)
+
+
+@virtual
+async def test_one_that_cannot_be_removed_at_first_counts_as_one_loss_all_the_same() -> None:
+    office = await Office.opened()
+    office.moved(1)
+    denied = fails("AccessDenied", Trouble.DENIED)
+    office.stage.faulty.plan("delete_message_batch", denied, denied, denied)
+    settling = office.settling()
+    while office.dead:
+        await settling.chore()
+        await asyncio.sleep(INTERVAL)
+    assert (await office.task()).infra_failures == 1
+
+
+@virtual
+async def test_one_that_cannot_be_sent_again_at_first_counts_as_one_loss_all_the_same() -> None:
+    office = await Office.opened()
+    office.moved(1)
+    denied = fails("AccessDenied", Trouble.DENIED)
+    office.stage.faulty.plan("send_message_batch", denied, denied, denied)
+    settling = office.settling()
+    while office.dead:
+        await settling.chore()
+        await asyncio.sleep(INTERVAL)
+    assert ((await office.task()).infra_failures, office.stage.visible()) == (1, 1)
+
+
+@virtual
+async def test_what_was_settled_before_another_could_not_be_counts_once() -> None:
+    office = await Office.opened()
+    office.moved(2)
+    denied = fails("AccessDenied", Trouble.DENIED)
+    office.stage.faulty.plan("send_message_batch", answers({}), denied)
+    settling = office.settling()
+    while office.dead:
+        await settling.chore()
+        await asyncio.sleep(INTERVAL)
+    assert (await office.task()).infra_failures == 1
+
+
+@virtual
+async def test_those_that_wait_for_a_human_do_not_keep_others_from_being_settled() -> None:
+    office = await Office.opened()
+    for _ in range(300):
+        office.stage.service.put(DEAD_LETTERS, "hello")
+    office.moved(1)
+    fates = await office.settling().settle()
+    assert Fate.REPLAYED in fates.values()
+
+
+@virtual
+async def test_what_was_sent_again_is_told_even_if_others_look_at_its_letter_meanwhile() -> None:
+    office = await Office.opened()
+    await office.bounce()
+    (letter,) = await office.letters.list()
+    unseen(office.stage)
+    replayed = await replay([letter], office.letters, office.queue, office.routes, office.records)
+    assert (list(replayed), office.stage.visible()) == ([letter], 1)
+
+
+@virtual
+async def test_an_unreadable_letter_that_could_not_be_found_again_is_not_told_as_replayed() -> None:
+    office = await Office.opened()
+    office.stage.service.put(queue_name("default"), "hello")
+    await office.queue.receive(1, wait=0.0, hide=HIDE)
+    (letter,) = await office.letters.list()
+    unseen(office.stage)
+    assert not await replay([letter], office.letters, office.queue, office.routes, office.records)
+
+
+def unseen(stage: Stage) -> None:
+    """Others look at the dead letters now."""
+    stage.faulty.plan("receive_message", answers({}))
+
+
+@virtual
 async def test_one_whose_queue_is_not_configured_any_more_is_left_and_costs_its_task_nothing() -> None:
     office = await Office.opened(queue="gone")
     await office.bounce()
@@ -231,6 +412,30 @@ async def test_replaying_sends_a_known_task_where_it_belongs_today() -> None:
     await replay([letter], office.letters, office.queue, office.routes, office.records)
     (lease,) = await office.queue.receive(1, wait=0.0, hide=HIDE)
     assert (lease.task, lease.receives, office.dead) == (TASK, 1, 0)
+
+
+@virtual
+async def test_nothing_is_sent_if_one_of_the_chosen_belongs_to_a_queue_that_is_not_configured() -> None:
+    office = await Office.opened()
+    await registered(office.records, id="job-2", queue="gone")
+    await office.bounce()
+    office.stage.service.put(DEAD_LETTERS, encode_pointer(TaskId("job-2", 0)))
+    letters = await office.letters.list()
+    with pytest.raises(NotFound):
+        await replay(letters, office.letters, office.queue, OneQueue(), office.records)
+    assert (office.stage.visible(), office.dead) == (0, 2)
+
+
+class OneQueue(Routes):
+    """Only `default` is configured."""
+
+    def __init__(self) -> None:
+        super().__init__(None, AgentSettings(), {"default": 0})
+
+    def channel(self, job: Job, memory: int, infra_failures: int = 0) -> str:
+        if job.queue != "default":
+            raise NotFound(job.queue)
+        return super().channel(job, memory, infra_failures)
 
 
 @virtual

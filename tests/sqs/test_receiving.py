@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
+from controller.simulation.clock import now
+from runner.adapters.sqlite.database import Database
+from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqs.queue import SqsQueue
 from runner.adapters.sqs.receiving import KEEP_SHARE
+from runner.agent.heartbeat import Heartbeat
+from runner.agent.holding import Holding
 from runner.aws import AwsError, Trouble
-from runner.model import Lease
+from runner.model import Attempt, Lease
+from runner.settings_file import MOST_BEAT
 from tests.aws.wrappers import answers, fails
 from tests.sqs.rig import queue_name
-from tests.sqs.stage import HIDE, Stage, task, tasks, virtual
+from tests.sqs.stage import HIDE, Stage, takes, task, tasks, virtual
 
 TWO = {"high": 1, "low": 0}
 
@@ -216,19 +222,43 @@ async def test_the_answer_of_a_slow_look_is_given_back_as_its_time_is_nearly_ove
     stage = await Stage.set()
     queue = stage.queue()
     await queue.send("default", [task()])
-    stage.faulty.plan("receive_message", slow(HIDE * 0.8))
+    stage.faulty.plan("receive_message", takes(HIDE * 0.8))
     assert not await ask(queue, wait=0.0)
     await asyncio.sleep(0.1)
     assert stage.visible() == 1
 
 
-def slow(seconds: float):  # type: ignore[no-untyped-def]
-    async def fault(parameters: Mapping[str, object], proceed):  # type: ignore[no-untyped-def]
-        reply = await proceed()
-        await asyncio.sleep(seconds)
-        return reply
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.29, 0.36, 0.5, 0.59])
+@virtual
+async def test_whatever_the_queue_hands_out_lives_until_the_next_beat(share: float) -> None:
+    """Even where beats are as far apart as settings allow, the last was a moment ago, and the answer took so long."""
+    stage = await Stage.set()
+    queue = stage.queue()
+    await queue.send("default", [task()])
+    stage.faulty.plan("receive_message", takes(HIDE * share))
+    handed_out = await ask(queue, wait=0.0)
+    ledger = SqliteLedger(Database.memory(), now, HIDE, steady=now)
+    heartbeat = Heartbeat(queue, ledger, lease=HIDE, beat=MOST_BEAT * HIDE, pulse=lambda: None)
+    for lease in handed_out:
+        heartbeat.hold(Holding(lease, Attempt(lease.task, 1, 1, "host#1", 1), 0.0))
+    heartbeat.expire(asyncio.get_running_loop().time() + MOST_BEAT * HIDE)
+    assert [holding.cause for holding in heartbeat.held] == [None] * len(handed_out)
 
-    return fault
+
+@virtual
+async def test_what_arrives_during_a_look_is_returned_by_the_same_receive_at_once() -> None:
+    stage = await Stage.set()
+    queue = stage.queue(TWO)
+    assert not await ask(queue)  # a long poll at each from now on
+    await queue.send("low", tasks(10))
+    await ask(queue, 10)
+    stage.faulty.plan("receive_message", takes(0.5))
+    began = asyncio.get_running_loop().time()
+    receiving = asyncio.create_task(ask(queue))
+    await asyncio.sleep(0.2)
+    await queue.send("high", [task()])
+    assert [lease.queue for lease in await receiving] == ["high"]
+    assert asyncio.get_running_loop().time() - began < 0.6
 
 
 @virtual

@@ -87,5 +87,9 @@ class Batch:
 
 
 def stream_of(owner: str) -> str:
-    """The log stream of the agent `host#incarnation`."""
-    return owner.replace(":", "_").replace("*", "_")[:512]
+    """The log stream of the host of the agent `host#incarnation`.
+
+    Not one per agent: a restarted one goes on with attempts whose records still name the first, where readers look.
+    """
+    host = owner.partition("#")[0]
+    return host.replace(":", "_").replace("*", "_")[:512]

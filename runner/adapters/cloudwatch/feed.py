@@ -5,7 +5,7 @@ goes on where it was. It is for watching; a whole log is in S3 a few seconds aft
 leaves it at that. A task shorter than `after` never appears here at all: at $0.50 per GB a million short logs of 2 KB
 would cost as much as half of everything else.
 
-One stream per agent, not per task: streams can be created at 50 a second in a whole account.
+One stream per host, not per task: streams can be created at 50 a second in a whole account.
 """
 
 from __future__ import annotations

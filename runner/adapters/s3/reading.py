@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runner.adapters.s3.objects import Bucket
 from runner.adapters.s3.places import Place, parse_place
@@ -16,9 +16,14 @@ from runner.ports import Clock
 from runner.records import UNRECORDED, Recorded
 
 CHUNK = 1024 * 1024
-# Behind a small log lie those of its neighbours, which whoever reads a whole job asks for next.
-AHEAD = 256 * 1024
-WINDOWS = 64
+
+# Behind a small log may lie those that are asked for next, or those of other jobs. So little is read ahead at first,
+# and twice as much each time that the next read was near, up to so many bytes.
+LEAST_AHEAD, MOST_AHEAD = 4096, 256 * 1024
+# Of one object: tasks do not end in the order in which their logs are read.
+WINDOWS = 2
+# Of all objects, in bytes: those of some 250 hosts.
+MEMORY = 128 * 1024 * 1024
 
 # Between an attempt's record and its log in S3 lies the time that a segment lingers. An object that was begun longer
 # ago than RECENT is not waited for, and no object for longer than PATIENCE in all.
@@ -35,6 +40,52 @@ class LiveReader(Protocol):
         ...
 
 
+class Window(NamedTuple):
+    """Some bytes of an object."""
+
+    begin: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.data)
+
+
+class Windows:
+    """What was read of objects, up to `memory` bytes; the object that was not asked for the longest is forgotten first,
+    and with it how much to read ahead."""
+
+    def __init__(self, memory: int = MEMORY) -> None:
+        self._memory = memory
+        self._of: OrderedDict[str, deque[Window]] = OrderedDict()
+        self.size = 0
+
+    def find(self, key: str, at: int) -> Window | None:
+        if key not in self._of:
+            return None
+        self._of.move_to_end(key)
+        return next((window for window in self._of[key] if window.begin <= at < window.end), None)
+
+    def ahead(self, key: str, at: int) -> int:
+        """How many bytes are worth reading from `at` on."""
+        if key not in self._of:
+            return LEAST_AHEAD
+        last = self._of[key][-1]
+        near = last.begin - len(last.data) <= at <= last.end + len(last.data)
+        return min(MOST_AHEAD, 2 * len(last.data)) if near else LEAST_AHEAD
+
+    def put(self, key: str, window: Window) -> None:
+        windows = self._of.setdefault(key, deque())
+        self._of.move_to_end(key)
+        windows.append(window)
+        self.size += len(window.data)
+        if len(windows) > WINDOWS:
+            self.size -= len(windows.popleft().data)
+        while self.size > self._memory:
+            _, forgotten = self._of.popitem(last=False)
+            self.size -= sum(len(each.data) for each in forgotten)
+
+
 class S3LogReader:
     """Implements `controller.ports.LogReader`. `live` serves the attempts that run."""
 
@@ -42,7 +93,7 @@ class S3LogReader:
         self._bucket = Bucket(aws, bucket)
         self._now = now
         self._live = live
-        self._windows: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._windows = Windows()
         self._awaited: dict[str, float] = {}
 
     @property
@@ -80,19 +131,16 @@ class S3LogReader:
 
     async def _piece(self, attempt: str, place: Place, at: int, end: int) -> bytes:
         """Some of the bytes from `at` to `end`."""
-        for (key, begin), window in self._windows.items():
-            if key == place.key and begin <= at < begin + len(window):
-                return window[at - begin : end - begin]
-        length = max(AHEAD, min(end - at, CHUNK))
-        window = await self._arrived(attempt, place, at, length)
-        if not window:
+        if known := self._windows.find(place.key, at):
+            return known.data[at - known.begin : end - known.begin]
+        length = max(min(end - at, CHUNK), self._windows.ahead(place.key, at))
+        data = await self._arrived(attempt, place, at, length)
+        if not data:
             msg = f"the log of {attempt} ends early: {self._bucket.url(place.key)} has nothing at byte {at}"
             raise NotFound(msg)
-        if length == AHEAD:
-            self._windows[place.key, at] = window
-            if len(self._windows) > WINDOWS:
-                self._windows.popitem(last=False)
-        return window[: end - at]
+        if length <= MOST_AHEAD:
+            self._windows.put(place.key, Window(at, data))
+        return data[: end - at]
 
     async def _arrived(self, attempt: str, place: Place, at: int, length: int) -> bytes:
         """From the object, which may still be on its way."""

@@ -4,6 +4,7 @@ queue       `SqsQueue`, the port's verbs
 receiving   looks and long polls, and what they brought beyond what was asked for
 inbox       one channel's messages between arrival and receive, and its pace
 messages    what the service sends ⇄ leases
+holds       until when messages are hidden, and which are done with
 visibility  the 12 hours that a message may be hidden in total
 linger      deletes and releases wait for company, as a request costs the same for ten
 batches     requests of ten, of which single entries may fail

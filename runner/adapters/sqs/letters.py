@@ -37,7 +37,10 @@ class Held(NamedTuple):
 
 
 class SqsDeadLetters:
-    """`channels` are those that are configured; `name` and `dead_letters` as for `SqsQueue`. `look`: whole seconds."""
+    """Those that SQS itself moved have no reason.
+
+    `channels` are those that are configured; `name` and `dead_letters` as for `SqsQueue`. `look`: whole seconds.
+    """
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ class SqsDeadLetters:
                 id=str(message["MessageId"]),
                 queue=self._channels.get(source, source),
                 body=body,
-                reason=f"received {MAX_RECEIVES} times without coming to an end",
+                reason="",
                 receives=MAX_RECEIVES,
                 at=_time(system.get("SentTimestamp")) / 1000,
                 task=_task(body),

@@ -11,6 +11,7 @@ import structlog
 
 from runner.adapters.sqs.batches import Batches, Jitter, Refused, all_of, error_of
 from runner.adapters.sqs.depth import Depth
+from runner.adapters.sqs.holds import Extended, Over
 from runner.adapters.sqs.linger import Linger
 from runner.adapters.sqs.quarantine import Quarantine
 from runner.adapters.sqs.receiving import Receiver
@@ -85,6 +86,7 @@ class SqsQueue:
         self._linger = linger
         self._turn = 0
         self._over = Over()
+        self._extended = Extended()
         service = Service(aws)
         names = {channel: name(channel) for channel in channels}
         self._batches = Batches(service, jitter)
@@ -120,7 +122,7 @@ class SqsQueue:
         at = asyncio.get_running_loop().time()
         sent = []
         for channel, group in by_channel(lease for lease in leases if lease not in self._over).items():
-            by = min(at + self._linger, min(lease.hidden_until for lease in group) - IN_TIME)
+            by = min(at + self._linger, min(map(self._extended.until, group)) - IN_TIME)
             self._over.update(group)
             sent.append(self._deletes.add(self._name(channel), [lease.token for lease in group], by))
         if self._linger <= 0:
@@ -177,6 +179,9 @@ class SqsQueue:
         leases = [lease for lease in leases if still_allowed(hide, at - lease.received)]
         hides = [Hide(lease.token, still_allowed(hide, at - lease.received)) for lease in leases]
         refused = await self._change(self._name(channel), hides)
+        self._extended.update(
+            (leases[nth], at + each.seconds) for nth, each in enumerate(hides) if nth not in refused
+        )
         failed = {at: why for at, why in refused.items() if not is_lost(why) and why.code != INVALID}
         if failed:
             raise error_of(CHANGE, self._name(channel), failed, len(leases))
@@ -205,24 +210,6 @@ class SqsQueue:
                 if failed := [why for why in refused.values() if not is_lost(why)]:
                     log.warning("cannot delete", queue=name, messages=len(failed), code=failed[0].code)
                 return
-
-
-class Over:
-    """Leases that were completed or released here: a beat that comes late must not undo that. Remembers the last few
-    thousand."""
-
-    MOST = 5000
-
-    def __init__(self) -> None:
-        self._tokens: dict[str, None] = {}
-
-    def __contains__(self, lease: Lease) -> bool:
-        return lease.token in self._tokens
-
-    def update(self, leases: Iterable[Lease]) -> None:
-        self._tokens.update(dict.fromkeys(lease.token for lease in leases))
-        while len(self._tokens) > self.MOST:
-            del self._tokens[next(iter(self._tokens))]
 
 
 def by_channel(leases: Iterable[Lease]) -> Mapping[str, Sequence[Lease]]:

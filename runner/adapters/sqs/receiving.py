@@ -131,15 +131,15 @@ class Receiver:
     ) -> Sequence[Lease]:
         deadline = _time() + wait
         while True:
+            for inbox in inboxes:  # before any wait: an answer may also have come during the look
+                found += inbox.take(limit - len(found), _time())
+            if self._error is not None and not found:
+                raise self._error
             self._poll(inboxes, min(MOST, limit), hide, only_empty=bool(found))
             left = deadline - _time()
             if found or left <= 0:
                 return found
             await self._arrival(left)
-            for inbox in inboxes:
-                found += inbox.take(limit - len(found), _time())
-            if self._error is not None and not found:
-                raise self._error
 
     async def _arrival(self, seconds: float) -> None:
         self._arrived.clear()

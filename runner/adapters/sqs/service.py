@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import Any
 
 from runner.aws import Aws, AwsError, Reply
@@ -14,7 +15,8 @@ class Service:
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._urls: dict[str, str] = {}
-        self._asking = asyncio.Lock()
+        # Apart, so that one address that does not come holds up neither other queues nor a beat.
+        self._asking: defaultdict[tuple[str, bool], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def call(self, name: str, operation: str, *, urgent: bool = False, **parameters: Any) -> Reply:
         """Raises AwsError; where there is no such queue, it says what to do about that."""
@@ -32,7 +34,9 @@ class Service:
             raise AwsError(error.action, name, error.code, problem, error.trouble) from error
 
     async def _url(self, name: str, urgent: bool) -> str:
-        async with self._asking:
+        if name in self._urls:
+            return self._urls[name]
+        async with self._asking[name, urgent]:
             if name not in self._urls:
                 found = await self._aws.call("sqs", "get_queue_url", urgent=urgent, QueueName=name)
                 self._urls[name] = str(found["QueueUrl"])
