@@ -1,4 +1,4 @@
-"""Which machines do no work and never will: those whose agent never came, or fell silent. Pure.
+"""Which machines do no work and never will: whose agent never came, fell silent, or says that it can take none. Pure.
 
 A machine is given up on the second look only, some time after the first. Time is measured by the controller's own
 steady clock, from when it first saw the machine, or a report of its agent that was not there before: no wall clock has
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from controller.model import EnvironmentCapacity
 from runner.records import HostReport
@@ -43,18 +44,29 @@ class Setback:
         return self.last + min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(self.count - 1, 10))
 
 
+class NoSign(StrEnum):
+    """What an agent's reports tell if not that it is at work, and why its machine is then given up."""
+
+    NEVER = "its agent never reported"
+    UNFIT = "its agent reports that it can take no tasks"
+
+
+Sign = float | NoSign
+"""What an agent's last report said of the time. It need not be right: only that it changes counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One machine as it was seen so far. `reported`: what its agent's last report said of the time, None if there was
-    none; `changed_at`: since when that is so; `doubted_at`: when it first seemed lost."""
+    """One machine as it was seen so far. `sign`: of its agent's life; `changed_at`: since when it is that one;
+    `doubted_at`: when it first seemed lost."""
 
     changed_at: float
-    reported: float | None
+    sign: Sign
     doubted_at: float | None = None
 
     @property
     def well(self) -> bool:
-        return self.reported is not None and self.doubted_at is None
+        return not isinstance(self.sign, NoSign) and self.doubted_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +101,13 @@ def judge(
     patience: Patience,
 ) -> Judgement:
     """`now` is a steady time, such as the event loop's."""
-    reports = {host.host: host.seen_at for host in reversed(hosts)}
+    signs = {host.host: _sign(host) for host in reversed(hosts)}
     sights: dict[str, Sight] = {}
     setbacks: dict[str, Setback] = {}
     replace: list[Replacement] = []
     for environment in environments.values():
         seen = {
-            each.id: _seen(reports.get(each.id), memory.sights.get(each.id), now, patience)
+            each.id: _seen(signs.get(each.id, NoSign.NEVER), memory.sights.get(each.id), now, patience)
             for each in environment.instances
             if each.in_service and not each.leaving
         }
@@ -112,13 +124,18 @@ def judge(
     return Judgement(replace, Memory(sights, setbacks), _remarks(setbacks, now))
 
 
-def _seen(reported: float | None, before: Sight | None, now: float, patience: Patience) -> Sight:
-    if before is None or reported != before.reported:
-        return Sight(now, reported)
-    allowed = patience.boot if reported is None else patience.silence
+def _sign(host: HostReport) -> Sign:
+    """An unfit host may still finish what it has."""
+    return NoSign.UNFIT if host.state == "unhealthy" and not host.tasks else host.seen_at
+
+
+def _seen(sign: Sign, before: Sight | None, now: float, patience: Patience) -> Sight:
+    if before is None or sign != before.sign:
+        return Sight(now, sign)
+    allowed = patience.boot if sign is NoSign.NEVER else patience.silence
     if before.doubted_at is not None or now - before.changed_at <= allowed:
         return before
-    return Sight(before.changed_at, reported, now)
+    return Sight(before.changed_at, sign, now)
 
 
 def _lost(environment: EnvironmentCapacity, seen: Mapping[str, Sight], now: float) -> Iterator[Replacement]:
@@ -130,14 +147,14 @@ def _lost(environment: EnvironmentCapacity, seen: Mapping[str, Sight], now: floa
     ]
     for _, name, sight in sorted(doubted)[: max(1, int(PART * len(seen)))]:
         for_so_long = format_duration(round(now - sight.changed_at))
-        what = "its agent never reported" if sight.reported is None else "its agent fell silent"
+        what = sight.sign if isinstance(sight.sign, NoSign) else "its agent fell silent"
         yield Replacement(environment.name, name, f"{what}, {for_so_long} by now")
 
 
 def _remarks(setbacks: Mapping[str, Setback], now: float) -> Mapping[str, str]:
     return {
         name: (
-            f"machines do not come up or fall silent (replaced {setback.count} times, next not before "
+            f"machines do not come up, fall silent or are unfit (replaced {setback.count} times, next not before "
             f"{format_duration(round(max(0.0, setback.again_at - now)))}): see the agent's log on one of them"
         )
         for name, setback in setbacks.items()

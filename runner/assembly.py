@@ -23,6 +23,8 @@ from runner.settings import FleetSettings, Settings
 from runner.wiring import Equipment, equip, host_state, service_notifier, wall_clock
 
 REMOVALS_PER_SLOT = 2
+# Of the minute that a service manager gives an agent beyond `agent.drain`: the rest is for recording and leaving.
+STOPPING = 30.0
 
 
 async def run_agent(settings: Settings, host: str, *, local: bool) -> None:
@@ -44,7 +46,8 @@ async def _run_on_instance(settings: Settings, fleet: FleetSettings) -> None:
         with HostLock(host_state(settings, instance.name)):
             incarnation = new_incarnation()
             async with equip_instance(settings, fleet, instance, incarnation) as equipment:
-                terms = Terms(settings.agent.drain, idle=settings.agent.idle, confirm=settings.agent.confirm)
+                own = settings.agent
+                terms = Terms(own.drain, idle=own.idle, confirm=own.confirm, grace=STOPPING)
                 await _run_locked(settings, incarnation, equipment, terms)
 
 

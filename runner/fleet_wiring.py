@@ -30,9 +30,9 @@ from runner.wiring import (
     Equipment,
     docker_engine,
     host_state,
-    local_secrets,
     open_aws,
     open_metadata,
+    open_secrets,
     wall_clock,
 )
 from runner.wording import choices, shown
@@ -108,12 +108,13 @@ async def equip_instance(
     """Open under the host's lock. Raises AwsError."""
     state = host_state(settings, instance.name)
     machine = LocalHost(instance.name, settings.agent, settings.home)
-    room = Room(machine.capacity(), settings.agent.prefetch)
+    room = Room(machine.capacity(), settings.agent.prefetch, alone=False)
     docker = docker_engine(settings, instance.name, room.slots)
     routes = Routes.of(settings)
     channels = dict(routes.channels_of(instance.environment))
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(open_cloud(settings, fleet))
+        known = await stack.enter_async_context(open_secrets({fleet.region: cloud.aws}))
         logs = _logs(cloud, f"{instance.name}#{incarnation}", state)
         queue, ledger = cloud.queue(channels), cloud.ledger()
         roles = TaskRoles(cloud.aws, state / "credentials", wall_clock)
@@ -135,7 +136,7 @@ async def equip_instance(
             ledger=ledger,
             logs=logs,
             manifests=S3Manifests(cloud.aws, cloud.bucket),
-            secrets=local_secrets(),
+            secrets=known,
             roles=roles,
             routes=routes,
             channels=tuple(channels),

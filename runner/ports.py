@@ -251,7 +251,8 @@ class Logs(Protocol):
         ...
 
     async def flush(self) -> None:
-        """Before this host goes: put what was kept where others can read it, as far as that can be done soon."""
+        """Before this host goes: put what was kept where others can read it, as far as that can be done soon. Raises
+        Unavailable if something is left; it may be called again."""
         ...
 
 

@@ -99,7 +99,7 @@ async def equip(settings: Settings, host: str) -> AsyncIterator[Equipment]:
     room = Room(machine.capacity(), settings.agent.prefetch)
     engines = open_engines(settings, host, room.slots)
     try:
-        async with open_storage(settings) as storage:
+        async with open_storage(settings) as storage, open_secrets() as secrets:
             yield Equipment(
                 host=machine,
                 room=room,
@@ -108,7 +108,7 @@ async def equip(settings: Settings, host: str) -> AsyncIterator[Equipment]:
                 ledger=storage.ledger,
                 logs=storage.logs,
                 manifests=storage.manifests,
-                secrets=local_secrets(),
+                secrets=secrets,
                 roles=NoRoles(),
                 routes=Routes.of(settings),
                 channels=tuple(settings.queues),
@@ -129,11 +129,18 @@ def local_host(settings: Settings, host: str) -> Host:
     return LocalHost(host, settings.agent, settings.home, sharers=settings.supervisor.max_agents)
 
 
-def local_secrets() -> Secrets:
+@asynccontextmanager
+async def open_secrets(connected: Mapping[str, Aws] | None = None) -> AsyncIterator[Secrets]:
+    """Those of this process's environment and this machine's files, and by ARN those of AWS. `connected`: the services
+    that are open already, by region."""
     from runner.adapters.aws_secrets import AwsSecrets
     from runner.adapters.secrets import LocalSecrets
 
-    return AwsSecrets(LocalSecrets(os.environ), _services)
+    secrets = AwsSecrets(LocalSecrets(os.environ), _services, connected)
+    try:
+        yield secrets
+    finally:
+        await secrets.close()
 
 
 def _services(region: str) -> Aws:

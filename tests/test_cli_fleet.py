@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from controller.cli.fleet import show
 from controller.fleet_report import FleetView, environment_objects, environment_status
 from controller.model import EnvironmentCapacity, Instance, Trouble
+from controller.obstacles import SILENT_AFTER
 from runner.records import Backlog, HostReport, Note
 from tests.desk import Desk
 from tests.fleets import GIB, environment, routes_of
@@ -99,6 +101,43 @@ def test_an_environment_shows_its_own_hosts_channels_and_cost() -> None:
     ]
     assert (shown["reason"], shown["trouble"], shown["trouble_since"]) == ("because", "no capacity", 1.0)
     assert shown["dollars_an_hour"] == pytest.approx(2 * 0.096)
+
+
+def hosts_shown(capsys: pytest.CaptureFixture[str], *hosts: HostReport) -> list[list[str]]:
+    """Name and status of each, as the table has them; there are the machines i-0 and i-1, and it is 1,000 o'clock."""
+    view = FleetView(
+        capacity={"spot": capacity(2, 2)},
+        backlog={},
+        hosts=hosts,
+        note=Note(),
+        led=True,
+        routes=routes_of(environment("spot", "m6i.large")),
+        now=1000.0,
+    )
+    show(view)
+    rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    return [row for row in rows if row and row[0].startswith("i-")]
+
+
+def a_host(name: str, seen_at: float) -> HostReport:
+    return HostReport(name, "1", "running", 2, GIB, 2, GIB, 0, (), (), 1, 0.0, seen_at)
+
+
+def test_the_table_shows_no_host_whose_machine_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hosts_shown(capsys, a_host("i-0", 999.0), a_host("i-dead", 5.0)) == [["i-0", "running"]]
+
+
+def test_the_table_says_of_a_host_that_has_not_reported_lately_that_it_is_silent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hosts = a_host("i-0", 1000.0 - SILENT_AFTER), a_host("i-1", 999.0 - SILENT_AFTER)
+    assert hosts_shown(capsys, *hosts) == [["i-0", "running"], ["i-1", "silent"]]
+
+
+def test_the_table_says_of_a_host_whose_clock_is_ahead_what_it_reports(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert hosts_shown(capsys, a_host("i-0", 1300.0)) == [["i-0", "running"]]
 
 
 def free_port() -> int:

@@ -18,7 +18,7 @@ from runner.adapters.files import TAIL, FileLogs
 from runner.adapters.manifests import LARGEST_ITEM, FileManifests
 from runner.adapters.secrets import LocalSecrets
 from runner.array import Array
-from runner.errors import BadInput, NotFound, StartError, StorageError
+from runner.errors import BadInput, NotFound, StartError, StorageError, Unavailable
 from runner.model import Attempt, Job, Secret, TaskId
 from runner.ports import LogWriter
 
@@ -333,7 +333,7 @@ async def test_a_manifest_of_more_items_than_its_file_has_room_for_is_damaged(
 
 
 @pytest.mark.parametrize("file", ["a link to itself", "a directory"])
-async def test_a_manifest_that_cannot_be_opened_is_named(
+async def test_a_manifest_that_cannot_be_opened_is_named_and_not_called_damaged(
     manifests: FileManifests, tmp_path: Path, file: str
 ) -> None:
     path = tmp_path / "manifests" / ("b" * 64)
@@ -342,8 +342,9 @@ async def test_a_manifest_that_cannot_be_opened_is_named(
     else:
         path.parent.mkdir()
         path.symlink_to(path)
-    with pytest.raises(StorageError, match=f"{path} cannot be read"):
+    with pytest.raises(Unavailable, match=f"{path} cannot be read") as caught:
         await manifests.get("b" * 64, 0)
+    assert not isinstance(caught.value, StorageError)
 
 
 async def test_a_disk_without_room_is_an_error_and_leaves_nothing(

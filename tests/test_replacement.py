@@ -12,8 +12,8 @@ from runner.records import HostReport
 PATIENCE = Patience(boot=600.0, silence=300.0)
 
 
-def report(host: str, seen_at: float = 1.0, tasks: int = 0) -> HostReport:
-    return HostReport(host, "1", "running", 2, 8, 2, 8, tasks, ("docker",), ("q",), 1, 0.0, seen_at)
+def report(host: str, seen_at: float = 1.0, tasks: int = 0, state: str = "running") -> HostReport:
+    return HostReport(host, "1", state, 2, 8, 2, 8, tasks, ("docker",), ("q",), 1, 0.0, seen_at)
 
 
 def environments(*instances: Instance | str, name: str = "spot") -> Mapping[str, EnvironmentCapacity]:
@@ -71,6 +71,38 @@ def test_a_host_whose_clock_is_wrong_is_not_silent() -> None:
     assert not any(looks.lost_at(now, seen, [report("i-1", now - 100_000)]) for now in range(0, 3000, 50))
 
 
+def unfit(host: str, now: float, tasks: int = 0) -> HostReport:
+    return report(host, now, tasks, "unhealthy")
+
+
+def test_a_machine_that_stays_unfit_for_work_is_replaced() -> None:
+    looks, seen = Looks(), environments("i-1")
+    found = {now: looks.at(now, seen, [unfit("i-1", now)]).replace for now in range(0, 601, 10)}
+    (first, replaced) = next((now, replace) for now, replace in found.items() if replace)
+    assert (first, replaced[0].instance) == (370, "i-1")
+    assert replaced[0].reason == "its agent reports that it can take no tasks, 6m10s by now"
+
+
+def test_one_that_is_unfit_and_still_has_tasks_stays() -> None:
+    looks, seen = Looks(), environments("i-1")
+    assert not any(looks.lost_at(now, seen, [unfit("i-1", now, tasks=1)]) for now in range(0, 9000, 50))
+
+
+def test_one_that_is_fit_again_before_the_second_look_stays() -> None:
+    looks, seen = Looks(), environments("i-1")
+    for now in range(0, 350, 10):
+        looks.at(now, seen, [unfit("i-1", now)])
+    assert looks.lost_at(370, seen, [report("i-1", 370)]) == []
+    assert looks.lost_at(400, seen, [unfit("i-1", 400)]) == []
+
+
+def test_new_machines_that_are_unfit_too_make_the_next_wait_longer() -> None:
+    looks = Looks()
+    vain_replacements(looks, 1500)
+    looks.at(1510, environments("i-9"), [unfit("i-9", 1510)])
+    assert looks.memory.setbacks["spot"].count == 2
+
+
 def test_a_new_controller_begins_to_count_anew() -> None:
     seen = environments("i-1")
     Looks().at(0, seen)
@@ -111,7 +143,7 @@ def test_people_are_told_when_the_new_ones_fail_too() -> None:
     looks = Looks()
     vain_replacements(looks, 1500)
     remarks = looks.at(1500, environments("i-2")).remarks
-    assert remarks["spot"].startswith("machines do not come up or fall silent (replaced 2 times")
+    assert remarks["spot"].startswith("machines do not come up, fall silent or are unfit (replaced 2 times")
 
 
 def test_once_all_report_again_the_past_is_forgotten() -> None:

@@ -1,7 +1,7 @@
 """One EC2 instance outside any group, like those of an environment, that ends itself when it is done.
 
-Needs: autoscaling:DescribeAutoScalingGroups; ec2:RunInstances, CreateTags, DescribeInstances, GetConsoleOutput,
-TerminateInstances; iam:PassRole for the instances' role.
+Needs: autoscaling:DescribeAutoScalingGroups; ec2:DescribeLaunchTemplateVersions, RunInstances, CreateTags,
+DescribeInstances, GetConsoleOutput, TerminateInstances; iam:PassRole for the instances' role.
 """
 
 from __future__ import annotations
@@ -16,13 +16,39 @@ from runner.settings import FleetSettings
 
 # The zone has none of that type right now, or never has: another may.
 ELSEWHERE = frozenset({"InsufficientInstanceCapacity", "Unsupported", "InsufficientFreeAddressesInSubnet"})
+# So new that not every part of the service knows it.
+UNKNOWN = "InvalidInstanceID.NotFound"
 ENDED = frozenset({"shutting-down", "terminated", "stopping", "stopped"})
+# By this tag `destroy` finds what is left of a fleet.
+FLEET_TAG = "runner-fleet"
+# What a launch template may say of a network interface and a request too.
+INTERFACE = (
+    "DeviceIndex",
+    "NetworkCardIndex",
+    "InterfaceType",
+    "AssociatePublicIpAddress",
+    "Groups",
+    "Ipv6AddressCount",
+    "DeleteOnTermination",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mould:
+    """`interfaces`: those of the template. Where it has any, the subnet must be theirs and not the instance's."""
+
     template: dict[str, str]
     subnets: Sequence[str]
+    interfaces: Sequence[Reply]
+
+    def placed(self, subnet: str) -> dict[str, Any]:
+        """What a request says to start an instance there."""
+        if not subnet:
+            return {}
+        if not self.interfaces:
+            return {"SubnetId": subnet}
+        kept = [{key: each[key] for key in INTERFACE if key in each} for each in self.interfaces]
+        return {"NetworkInterfaces": [{**each, "SubnetId": subnet} for each in kept]}
 
 
 class SingleInstances:
@@ -49,6 +75,8 @@ class SingleInstances:
         try:
             reply = await self._aws.call("ec2", "get_console_output", InstanceId=machine, Latest=True)
         except AwsError as error:
+            if error.code == UNKNOWN:
+                return ""
             if error.code != "UnsupportedOperation":  # of machines of older make, that tell it only later
                 raise
             reply = await self._aws.call("ec2", "get_console_output", InstanceId=machine)
@@ -58,9 +86,9 @@ class SingleInstances:
         try:
             reply = await self._aws.call("ec2", "describe_instances", InstanceIds=[machine])
         except AwsError as error:
-            if error.code != "InvalidInstanceID.NotFound":
+            if error.code != UNKNOWN:
                 raise
-            return False  # so new that not every part of the service knows it
+            return False
         found = [each for group in reply.get("Reservations") or () for each in group["Instances"]]
         return any(each["State"]["Name"] in ENDED for each in found)
 
@@ -72,10 +100,9 @@ class SingleInstances:
     ) -> str:
         tags = [
             {"Key": "Name", "Value": f"{self._settings.name}-reproduce"},
-            {"Key": "runner:fleet", "Value": self._settings.name},
+            {"Key": FLEET_TAG, "Value": self._settings.name},
             {"Key": "runner:reproduces", "Value": purpose[:256]},
         ]
-        where: dict[str, Any] = {"SubnetId": subnet} if subnet else {}
         reply = await self._aws.call(
             "ec2",
             "run_instances",
@@ -86,7 +113,7 @@ class SingleInstances:
             UserData=user_data,
             InstanceInitiatedShutdownBehavior="terminate",
             TagSpecifications=[{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
-            **where,
+            **mould.placed(subnet),
         )
         return str(reply["Instances"][0]["InstanceId"])
 
@@ -104,7 +131,21 @@ class SingleInstances:
             )
             raise Unavailable(message)
         subnets = str(groups[0].get("VPCZoneIdentifier") or "").split(",")
-        return _Mould(template, [subnet.strip() for subnet in subnets if subnet.strip()])
+        interfaces = await self._interfaces(template)
+        return _Mould(template, [subnet.strip() for subnet in subnets if subnet.strip()], interfaces)
+
+    async def _interfaces(self, template: dict[str, str]) -> Sequence[Reply]:
+        reply = await self._aws.call(
+            "ec2",
+            "describe_launch_template_versions",
+            LaunchTemplateId=template["LaunchTemplateId"],
+            Versions=[template["Version"]],
+        )
+        versions: Sequence[Reply] = reply.get("LaunchTemplateVersions") or ()
+        found: Sequence[Reply] = (
+            versions[0]["LaunchTemplateData"].get("NetworkInterfaces") or () if versions else ()
+        )
+        return found
 
 
 def _template(group: Reply) -> dict[str, str] | None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, duration, line, output_option, print_json, remark
 from controller.cli.tables import Column, Table
-from controller.fleet_report import FleetView, cost, environment_objects, environment_status
+from controller.fleet_report import FleetView, cost, environment_objects, environment_status, hosts_of
+from controller.obstacles import SILENT_AFTER
 from controller.wiring import Parts
 from runner.codec import DecodeError, decode_note
 from runner.ports import Supervision
-from runner.records import Note
+from runner.records import HostReport, Note
 from runner.units import format_size
 
 SHOWN_HOSTS = 50
@@ -38,7 +41,7 @@ def command(app: App, action: str, output: Format) -> None:  # noqa: ARG001  # t
             for name in view.capacity:
                 line(name)
         else:
-            _print(view)
+            show(view)
 
     app.run(work)
 
@@ -64,15 +67,17 @@ def _note(supervision: Supervision) -> Note:
         return Note()
 
 
-def _print(view: FleetView) -> None:
+def show(view: FleetView) -> None:
+    """For people."""
     _print_environments(view)
     for name in view.capacity:
         line(f"{name}: {view.note.reasons.get(name) or 'nothing was decided yet'}")
     click.echo()
     _print_channels(view)
-    if view.hosts:
+    hosts = [host for name in view.capacity for host in hosts_of(view, name)]
+    if hosts:
         click.echo()
-        _print_hosts(view)
+        _print_hosts(hosts, view.now)
     if not view.led:
         remark("nobody is supervising, so nothing is decided: start it with `runner-controller serve`")
 
@@ -105,7 +110,7 @@ def _print_channels(view: FleetView) -> None:
     table.end()
 
 
-def _print_hosts(view: FleetView) -> None:
+def _print_hosts(hosts: Sequence[HostReport], now: float) -> None:
     table = Table(
         Column("HOST"),
         Column("STATUS"),
@@ -114,10 +119,11 @@ def _print_hosts(view: FleetView) -> None:
         Column("SEEN", right=True),
         Column("NOTE"),
     )
-    for host in view.hosts[:SHOWN_HOSTS]:
+    for host in hosts[:SHOWN_HOSTS]:
         free = f"{host.free_vcpus:g} vCPUs, {format_size(host.free_memory)}"
-        seen = f"{duration(max(0.0, view.now - host.seen_at))} ago"
-        table.add(host.host, host.state, host.tasks, free, seen, host.note or "-")
+        silence = max(0.0, now - host.seen_at)
+        status = "silent" if silence > SILENT_AFTER else host.state
+        table.add(host.host, status, host.tasks, free, f"{duration(silence)} ago", host.note or "-")
     table.end()
-    if len(view.hosts) > SHOWN_HOSTS:
-        line(f"and {len(view.hosts) - SHOWN_HOSTS} more")
+    if len(hosts) > SHOWN_HOSTS:
+        line(f"and {len(hosts) - SHOWN_HOSTS} more")

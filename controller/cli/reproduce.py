@@ -23,7 +23,7 @@ from controller.reproduce import Again
 from controller.selectors import select_task
 from controller.wiring import Parts, process_environment
 from runner.errors import Unavailable
-from runner.wiring import local_secrets
+from runner.wiring import open_secrets
 
 NOT_FOUND = 127
 INSPECT = 10.0  # seconds that the engine may take to say what it knows of an image
@@ -87,8 +87,10 @@ async def _gather(
         None if array.manifest is None else await parts.manifests.get(array.manifest, task.index),
         number=attempt,
     )
-    secrets = await local_secrets().resolve(record.job) if with_secrets else {}
-    return this, secrets, settings.docker_host
+    if not with_secrets:
+        return this, {}, settings.docker_host
+    async with open_secrets() as secrets:
+        return this, await secrets.resolve(record.job), settings.docker_host
 
 
 async def _elsewhere(parts: Parts, selector: str, attempt: int | None) -> int:

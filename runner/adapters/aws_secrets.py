@@ -40,13 +40,20 @@ LASTING = {
 class AwsSecrets:
     """Implements `runner.ports.Secrets`; what is no ARN is for `local`. Errors name the secret, never a value.
 
-    `connect` gives the services of a region; it is asked once for each.
+    `connect` gives the services of a region; it is asked once for each, but not for those `connected` to already, which
+    are somebody else's to close.
     """
 
-    def __init__(self, local: Secrets, connect: Callable[[str], Aws]) -> None:
+    def __init__(
+        self,
+        local: Secrets,
+        connect: Callable[[str], Aws],
+        connected: Mapping[str, Aws] | None = None,
+    ) -> None:
         self._local = local
         self._connect = connect
-        self._regions: dict[str, Aws] = {}
+        self._regions: dict[str, Aws] = dict(connected or {})
+        self._own: list[Aws] = []
         self._kept: dict[SecretArn, tuple[float, str]] = {}
         # One asks, the others find it there: tasks of one job begin together.
         self._asking = asyncio.Lock()
@@ -58,6 +65,10 @@ class AwsSecrets:
             if secret.source == "arn":
                 values[secret.name] = await self._value(secret)
         return values
+
+    async def close(self) -> None:
+        for aws in self._own:
+            await aws.close()
 
     async def _value(self, secret: Secret) -> str:
         place = parse_secret_arn(secret.reference)
@@ -93,6 +104,7 @@ class AwsSecrets:
     async def _asked(self, secret: Secret, place: SecretArn) -> str:
         if place.region not in self._regions:
             self._regions[place.region] = self._connect(place.region)
+            self._own.append(self._regions[place.region])
         aws = self._regions[place.region]
         if place.service == "ssm":
             reply = await aws.call("ssm", "get_parameter", Name=place.arn, WithDecryption=True)

@@ -18,7 +18,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from runner.errors import BadInput, NotFound, StorageError
+from runner.errors import BadInput, NotFound, StorageError, Unavailable
 
 LARGEST_ITEM = 64 * 1024
 BATCH = 1000
@@ -50,7 +50,8 @@ class FileManifests:
             draft.discard()
 
     async def get(self, manifest: str, index: int) -> str:
-        """Raises NotFound, and StorageError for a file that cannot be read or is no manifest."""
+        """Raises NotFound, StorageError for a file that is no manifest, Unavailable where it cannot be read: that may
+        pass, as when too many files are open."""
         if not _NAME.fullmatch(manifest):
             raise NotFound(no_manifest(manifest))
         path = self._root / manifest
@@ -64,7 +65,7 @@ class FileManifests:
             raise NotFound(no_manifest(manifest)) from None
         except OSError as error:
             msg = f"manifest {path} cannot be read: {os.strerror(error.errno or 0)}"
-            raise StorageError(msg) from error
+            raise Unavailable(msg) from error
         except (ValueError, RecursionError, struct.error) as error:
             msg = f"manifest {path} is damaged"
             raise StorageError(msg) from error

@@ -26,14 +26,16 @@ class Departure:
         self._now = now
         self._notice: Notice | None = None
         self._interrupt_at = math.inf
+        self._cut_at = math.inf
         self._over_by = math.inf
         self.begun = asyncio.Event()
         self.reason = ""
         self.for_good = False
 
-    def begin(self, reason: str, *, within: float = math.inf) -> None:
-        """Take no more. What runs is interrupted after `within` seconds."""
+    def begin(self, reason: str, *, within: float = math.inf, grace: float = math.inf) -> None:
+        """Take no more. What runs is interrupted after `within` seconds, and then has `grace` at most to stop."""
         self._interrupt_at = min(self._interrupt_at, asyncio.get_running_loop().time() + within)
+        self._cut_at = min(self._cut_at, self._interrupt_at + grace)
         if not self.begun.is_set():
             log.info("draining", reason=reason, within=within)
             self.reason = reason
@@ -59,4 +61,9 @@ class Departure:
     def interrupt(self, holding: Holding) -> None:
         """Stop what has no more time: as late as its own grace allows."""
         if asyncio.get_running_loop().time() >= min(self._interrupt_at, self._over_by - holding.grace):
-            holding.stop(StopCause.INTERRUPTED, self.reason, self._over_by)
+            holding.stop(StopCause.INTERRUPTED, self.reason, min(self._over_by, self._cut_at))
+
+    @property
+    def patient(self) -> bool:
+        """The machine is taken away, and nobody said when."""
+        return self._notice is not None and self._over_by == math.inf

@@ -79,7 +79,7 @@ async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
         await station.queue.release(lease, HAND_BACK)
         return None
     if not station.room.keep(lease.task, shape_of(job)):  # before it begins: then it costs nobody anything
-        await station.queue.release(lease)
+        await station.queue.release(lease, station.room.given_back_for(lease.receives))
         return None
     begun = await station.ledger.begin(lease, job, station.owner)
     if isinstance(begun, Attempt):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -25,8 +25,10 @@ LONGEST_PAUSE = 30.0
 MOST_PER_RECEIVE = 64
 # How often a draining agent looks who has no more time.
 LOOK = 0.5
-# How long what lingers may take to go out, in the end.
-LEAVE = 15.0
+# How long each thing that lingers may take to go out, in the end.
+LEAVE = 8.0
+# The same for logs, where the machine goes with them and has the time.
+STORING = 3600.0
 
 
 class Agent:
@@ -39,46 +41,66 @@ class Agent:
         self._upkeep = Upkeep(station, report, terms, self._departure)
         self._running: set[asyncio.Task[None]] = set()
         self._asked = False
+        self._broken: BaseException | None = None
 
     def drain(self) -> None:
         """Take no more; let what runs go on for a while, then interrupt it. Asked a second time: interrupt now.
 
         The machine stays: whoever stops an agent by hand, or for a newer one, did not ask for more.
         """
-        self._departure.begin("the agent was asked to stop", within=0.0 if self._asked else self._terms.drain)
+        within = 0.0 if self._asked else self._terms.drain
+        self._departure.begin("the agent was asked to stop", within=within, grace=self._terms.grace)
         self._asked = True
 
     async def run(self) -> None:
         """Until drained; then the machine is given back, if that is why. Raises Unavailable or EngineError if it
-        cannot even start."""
+        cannot even start, RunnerError if it broke."""
         station = self._station
-        # The engine may take its time to say what there is; meanwhile leases must not run out, nor the watchdog wake.
-        chores = [self._chore(work) for work in (station.heartbeat.run, station.heartbeat.guard)]
+        # To the very end: the engine may take its time to say what there is, and the machine to go, and meanwhile
+        # leases must not run out, nor the watchdog wake.
+        beats = [self._chore(work) for work in (station.heartbeat.run, station.heartbeat.guard)]
         try:
-            for leftover in await recovery.find(station):
-                self._spawn(recovery.resume(station, leftover))
-            chores.append(self._chore(self._upkeep.run))
+            await self._work()
+            await station.removals.all_done()
+            await self._take_leave()
+            if self._departure.for_good:
+                await station.host.retire()
+        finally:
+            await _end(*beats)
+        if self._broken is not None and not self._departure.for_good:
+            message = f"the agent cannot go on: {self._broken!r}"
+            raise RunnerError(message) from self._broken
+
+    async def _work(self) -> None:
+        for leftover in await recovery.find(self._station):
+            self._spawn(recovery.resume(self._station, leftover))
+        upkeep = self._chore(self._upkeep.run)
+        try:
             await self._take_work()
             self._upkeep.tell_soon()
             await self._finish_up()
         finally:
-            for chore in chores:
-                chore.cancel()
-            await asyncio.gather(*chores, return_exceptions=True)
-        await station.removals.all_done()
-        await self._take_leave()
-        if self._departure.for_good:
-            await station.host.retire()
+            await _end(upkeep)
 
     async def _take_leave(self) -> None:
-        """Whatever becomes of it, the host must not wait for long: nothing here is needed for correctness."""
-        try:
-            async with asyncio.timeout(LEAVE):
+        """Whatever becomes of it: nothing here is needed for correctness."""
+        await _at_most(LEAVE, self._station.flush())
+        await _at_most(STORING if self._departure.patient else LEAVE, self._store_logs())
+        await _at_most(LEAVE, self._upkeep.tell("retired"))
+
+    async def _store_logs(self) -> None:
+        """What a machine has not stored it takes with it."""
+        while True:
+            try:
                 await self._station.logs.flush()
-                await self._upkeep.tell("retired")
-                await self._station.flush()
-        except (RunnerError, TimeoutError) as error:
-            log.warning("left without goodbye", error=str(error) or "no answer")
+            except RunnerError as error:
+                if not self._departure.patient:
+                    raise
+                log.warning("logs are not stored yet", error=str(error))
+                await self._upkeep.tell()
+                await asyncio.sleep(POLL)
+            else:
+                return
 
     async def _take_work(self) -> None:
         room = self._station.room
@@ -153,4 +175,19 @@ class Agent:
         if not task.cancelled() and (error := task.exception()) is not None:
             # Without its heartbeat or guard an agent must not hold anything: leave, and let another take over.
             log.critical("the agent cannot go on", exc_info=error)
+            self._broken = error
             self._departure.begin("internal error", within=0.0)
+
+
+async def _end(*chores: asyncio.Task[None]) -> None:
+    for chore in chores:
+        chore.cancel()
+    await asyncio.gather(*chores, return_exceptions=True)
+
+
+async def _at_most(seconds: float, step: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await step
+    except (RunnerError, TimeoutError) as error:
+        log.warning("not done before leaving", error=str(error) or "no answer")

@@ -16,6 +16,10 @@ MOST_PREFETCHED = 64
 MOST_JOBS = 256
 # Fractions of a vCPU do not add up exactly in binary; a millionth is nobody's share.
 SHARE = 1e-6
+# Seconds until a machine asks again after it was given what does not fit: one request for each try, and each makes the
+# message invisible to the others for a moment.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,13 @@ class Room:
 
     Tasks much shorter than `prefetch` seconds would spend their time waiting for the queue and the ledger; so as many
     of a job are taken ahead as run within `prefetch` seconds, by what its tasks took so far. Of what may take longer,
-    or is not known, at most one waits here, and only if the machine is not full without it: another may have room.
+    or is not known, at most one waits here, only if the machine is not full without it, and only where this machine is
+    `alone` in taking tasks from its queues. Beside others none does: one of them may have room, or be on its way.
     """
 
-    def __init__(self, capacity: Capacity, prefetch: float) -> None:
+    def __init__(self, capacity: Capacity, prefetch: float, *, alone: bool = True) -> None:
         self.capacity = capacity
+        self._alone = alone
         self._free_vcpus = capacity.vcpus
         self._free_memory = capacity.memory
         self._prefetch = prefetch
@@ -54,6 +60,8 @@ class Room:
         self._fitting: dict[TaskId, Shape] = {}
         self._ahead: set[TaskId] = set()
         self._in_line: TaskId | None = None
+        self._pause = FIRST_PAUSE
+        self._ask_at = float("-inf")
         self._typical = DEFAULT_SHAPE
         self._latest = ""
         self._mean_seconds: dict[str, float] = {}
@@ -81,14 +89,21 @@ class Room:
             return False
         if _fits(shape, left):
             self._fitting[task] = shape
+            self._pause = FIRST_PAUSE
         elif len(self._ahead) < self._lookahead(task.job_id):
             self._ahead.add(task)
-        elif self._ahead or _is_some(left):
+        elif self._alone and (self._ahead or _is_some(left)):
             self._in_line = task
         else:
+            self._hold_off()
             return False
         self._unseen.discard(task)
         return True
+
+    def given_back_for(self, receives: int) -> float:
+        """How long what was not kept stays hidden, in seconds: first others may take it at once, then it is passed
+        around ever more slowly, for each receive counts towards its being put aside."""
+        return 0.0 if self._alone else min(LONGEST_PAUSE, receives - 1.0)
 
     def forget(self, task: TaskId) -> None:
         self._unseen.discard(task)
@@ -101,7 +116,8 @@ class Room:
     def wanted(self) -> int:
         """How many more tasks to ask for. 0 also while few are missing: one request for many costs less than many.
 
-        One while there is any room and nobody is on the way: it may be small enough.
+        One while there is any room and nobody is on the way: it may be small enough. But not soon after one was not:
+        until then what comes free is kept for tasks as large.
         """
         if self._in_line is not None:
             return 0
@@ -110,7 +126,7 @@ class Room:
         if missing >= max(1, ahead // 2):
             return missing
         coming = self._unseen or self._fitting or self._ahead or self._waiting
-        return 1 if _is_some(left) and not coming else 0
+        return 1 if _is_some(left) and not coming and not self._holds_off() else 0
 
     @property
     def slots(self) -> int:
@@ -162,6 +178,14 @@ class Room:
             if not turn.done():
                 self.take(task, shape)
                 turn.set_result(None)
+
+    def _hold_off(self) -> None:
+        if not self._alone:
+            self._ask_at = asyncio.get_running_loop().time() + self._pause
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+
+    def _holds_off(self) -> bool:
+        return not self._alone and asyncio.get_running_loop().time() < self._ask_at
 
     def _left(self) -> Capacity:
         """What is free and not for those on the way who fit."""

@@ -7,6 +7,7 @@ seen.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from runner.agent.departure import Departure
 from runner.agent.emptiness import Emptiness
 from runner.agent.station import Station
 from runner.codec import demand_on
-from runner.errors import RunnerError
+from runner.errors import RunnerError, Unavailable
 from runner.ports import Supervision
 from runner.records import HostReport
 
@@ -28,6 +29,10 @@ EXAMINE_EVERY = 5.0
 MEND_EVERY = 60.0
 # While idle, of the time in which the demand must stay nil: each reading is a request.
 READING_SHARE = 0.2
+# An idle machine waits so long at most for its logs to be stored: if that is never to be, it would stay for ever.
+LOGS_KEEP = 3600.0
+# With nothing to do and nobody who leads: far longer than a controller takes to come back, and far less than a night.
+ABANDONED = 1800.0
 UNSEEN = "not looked at yet"
 
 
@@ -37,15 +42,17 @@ class Terms:
 
     `drain`: how long running tasks may go on once it was told to stop. `idle`: without a task, a message or published
     demand. With `confirm` the demand must have been nil in two readings more than so far apart, and counts as unknown
-    while nobody leads; without, one reading is enough, and where nobody leads there is none. `unsupervised`: without
-    a leading controller; then it takes no more, finishes what it has, however long that takes, and goes unless it is
-    supervised again by then.
+    while nobody leads, which is borne with for half an hour; without, one reading is enough, and where nobody leads
+    there is none. `unsupervised`: without a leading controller; then it takes no more, finishes what it has, however
+    long that takes, and goes unless it is supervised again by then. `grace`: what a task may take to stop at most,
+    whatever its own is, once `drain` is over.
     """
 
     drain: float
     idle: float | None = None
     unsupervised: float | None = None
     confirm: float = 0.0
+    grace: float = math.inf
 
 
 class Upkeep:
@@ -152,6 +159,9 @@ class Upkeep:
         if (idle is None and unsupervised is None) or not self._should_read(now):
             return
         self._read = now
+        if self._abandoned(now) and await self._dispensable(now - self._busy_at):
+            self._departure.retire("idle, and no controller leads")
+            return
         supervision = await self._station.ledger.supervision()
         if supervision.led:
             self._led_at = now
@@ -160,8 +170,24 @@ class Upkeep:
             self._departure.begin("no controller supervises")
         self._emptiness.read(self._demand(supervision), now)
         empty = self._emptiness.lasting and idle is not None and now - self._busy_at > idle
-        if empty and await self._station.host.spared():
+        if empty and await self._dispensable(now - self._busy_at):
             self._departure.retire("idle")
+
+    def _abandoned(self, now: float) -> bool:
+        """Whoever leads next counts machines and tasks anew. Until then an idle one is only paid for."""
+        return bool(self._terms.confirm) and now - max(self._busy_at, self._led_at) > ABANDONED
+
+    async def _dispensable(self, idle_for: float) -> bool:
+        """Raises Unavailable while that cannot be known, or while logs wait that would go with the machine."""
+        since = self._busy_at
+        if not await self._station.host.spared():
+            return False
+        try:
+            await self._station.logs.flush()
+        except Unavailable:
+            if idle_for < LOGS_KEEP:
+                raise
+        return self._busy_at == since  # nothing has come meanwhile
 
     def _should_read(self, now: float) -> bool:
         """Busy agents need not know the demand; whoever must have a controller looks at every turn."""

@@ -38,6 +38,9 @@ def main(config: Path | None, host: str | None, local: bool) -> None:
     configure_log()
     try:
         settings = load_settings(config, os.environ, Path.cwd())
+        if settings.fleet is not None and (local or host is not None):
+            problem = "not in mode fleet: there a host is its instance, and leaves when it is idle"
+            raise BadInput(problem, Place(key="--local" if local else "--host"))
         asyncio.run(run_agent(settings, _checked(host or socket.gethostname()), local=local))
     except RunnerError as error:
         click.echo(f"runner-agent: {error}", err=True)

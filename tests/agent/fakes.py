@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.simulation.clock import now
-from runner.errors import EngineError, NotFound
+from runner.errors import EngineError, NotFound, Unavailable
 from runner.model import Attempt, Job, Usage
 from runner.ports import Capacity, ContainerSpec, Exit, Notice, Output
 
@@ -152,6 +152,8 @@ class FakeEngine:
 
 @dataclass
 class FakeHost:
+    """`thinks`, `retires_in`: how many seconds it takes to say whether it is spared, and to go."""
+
     name: str
     vcpus: float = 2.0
     memory: int = 8 * 1024**3
@@ -160,6 +162,9 @@ class FakeHost:
     retired: bool = False
     machine_type: str = ""
     needed: bool = False
+    retires_in: float = 0.0
+    thinks: float = 0.0
+    asked: int = 0
     mends: Callable[[FakeHost], None] = lambda _: None
     busy: list[bool] = field(default_factory=list)
 
@@ -180,9 +185,12 @@ class FakeHost:
             self.busy.append(busy)
 
     async def spared(self) -> bool:
+        self.asked += 1
+        await asyncio.sleep(self.thinks)
         return not self.needed
 
     async def retire(self) -> None:
+        await asyncio.sleep(self.retires_in)
         self.retired = True
 
 
@@ -205,16 +213,23 @@ class MemoryLog:
 
 
 class MemoryLogs:
+    """`away_until`: before that nothing can be stored."""
+
     def __init__(self) -> None:
         self.by_attempt: dict[str, MemoryLog] = {}
         self.flushed = 0
         self.place = ""
+        self.away_until = 0.0
 
     def writer(self, attempt: Attempt) -> MemoryLog:
         log = self.by_attempt[str(attempt)] = MemoryLog(place=self.place)
         return log
 
     async def flush(self) -> None:
+        if now() < self.away_until:
+            await asyncio.sleep(10)
+            message = "logs not stored"
+            raise Unavailable(message)
         self.flushed += 1
 
 

@@ -27,6 +27,25 @@ def test_a_host_with_a_name_that_could_lead_elsewhere_is_refused(host: str, tmp_
     assert not home.exists()
 
 
+FLEET = """\
+mode: fleet
+fleet:
+  name: shards
+  region: us-east-1
+  environments:
+    small: {instance_types: [m6i.large]}
+"""
+
+
+@pytest.mark.parametrize("option", ["--host=h", "--local"])
+def test_what_says_nothing_in_mode_fleet_is_refused_there(option: str, tmp_path: Path) -> None:
+    config = tmp_path / "runner.yaml"
+    config.write_text(FLEET)
+    ran = CliRunner().invoke(main, [f"--config={config}", option], env={"RUNNER_HOME": str(tmp_path)})
+    assert ran.exit_code == 2
+    assert option.partition("=")[0] in ran.stderr
+
+
 @pytest.mark.parametrize(("engine", "gone"), [("process", True), ("docker", False), ("auto", False)])
 def test_a_sweep_says_whether_every_engine_was_swept(tmp_path: Path, engine: str, gone: bool) -> None:
     environ = {

@@ -12,8 +12,9 @@ import pytest
 
 from controller.simulation.clock import now
 from runner.agent.departure import RELEASE_BEFORE
-from runner.agent.upkeep import Terms
+from runner.agent.upkeep import ABANDONED, Terms
 from runner.codec import encode_note
+from runner.errors import RunnerError
 from runner.model import Kind, Limits, Status, TaskId
 from runner.ports import Notice
 from runner.records import Note
@@ -240,8 +241,39 @@ def test_one_reading_of_demand_between_two_empty_ones_keeps_an_agent(play: Play)
 def test_where_nobody_leads_an_agent_that_wants_two_readings_stays(play: Play) -> None:
     async def scene(world: World) -> None:
         life = started(world.agent(terms=CONFIRMED))
-        await asyncio.sleep(3600)
+        await asyncio.sleep(ABANDONED - 10)
         assert not life.done()
+
+    play(scene)
+
+
+def test_where_nobody_leads_for_half_an_hour_an_idle_agent_goes(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.records.lead("me", 30)
+        await world.records.publish("me", 1, "")
+        async with asyncio.timeout(ABANDONED + 130):
+            await started(world.agent(terms=CONFIRMED))
+        assert world.hosts["host-a"].retired
+
+    play(scene)
+
+
+def test_where_nobody_leads_an_agent_at_work_stays(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job())
+        life = started(world.agent(terms=CONFIRMED))
+        await asyncio.sleep(2 * ABANDONED)
+        assert not life.done()
+
+    play(scene, lambda _: Behaviour(seconds=3 * ABANDONED))
+
+
+def test_an_idle_agent_goes_also_if_the_ledger_does_not_answer(play: Play) -> None:
+    async def scene(world: World) -> None:
+        agent = world.agent(terms=CONFIRMED)
+        world.refuse("host-a", "supervision")
+        async with asyncio.timeout(ABANDONED + 100):
+            await started(agent)
 
     play(scene)
 
@@ -302,5 +334,137 @@ def test_a_full_disk_is_mended_before_anybody_has_to_look(play: Play) -> None:
         started(agent)
         await world.submit(a_job())
         await world.until_over(limit=10)
+
+    play(scene)
+
+
+def test_an_idle_machine_does_not_go_before_its_logs_are_stored(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        world.logs.away_until = now() + 900
+        life = started(world.agent(terms=CONFIRMED))
+        await asyncio.sleep(600)
+        assert (life.done(), world.hosts["host-a"].retired) == (False, False)
+        await life
+        assert world.logs.flushed
+        assert world.hosts["host-a"].retired
+
+    play(scene)
+
+
+def test_while_its_logs_are_not_stored_an_idle_machine_takes_what_comes(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        world.logs.away_until = FOR_EVER + now()
+        started(world.agent(terms=CONFIRMED))
+        await asyncio.sleep(600)
+        await world.submit(a_job())
+        await world.until_over(limit=10)
+
+    play(scene)
+
+
+def test_logs_that_nobody_ever_takes_keep_an_idle_machine_for_an_hour_at_most(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        world.logs.away_until = FOR_EVER + now()
+        async with asyncio.timeout(3600 + 300):
+            await started(world.agent(terms=CONFIRMED))
+        assert world.hosts["host-a"].retired
+
+    play(scene)
+
+
+@pytest.mark.parametrize(("seconds", "stored"), [(120, 0), (None, 1)])
+def test_a_machine_that_goes_waits_for_its_logs_unless_it_has_no_time(
+    play: Play, seconds: float | None, stored: int
+) -> None:
+    async def scene(world: World) -> None:
+        world.logs.away_until = now() + 600
+        life = started(world.agent())
+        await asyncio.sleep(3)
+        await given_notice(world, seconds)
+        await life
+        assert world.logs.flushed == stored
+        assert (now() >= world.logs.away_until) == bool(stored)
+
+    play(scene)
+
+
+def test_one_that_waits_for_its_logs_goes_on_to_report(play: Play) -> None:
+    async def scene(world: World) -> None:
+        world.logs.away_until = now() + 900
+        started(world.agent())
+        await asyncio.sleep(3)
+        await given_notice(world, None)
+        await asyncio.sleep(600)
+        (report,) = await world.records.hosts()
+        assert report.state == "draining"
+        assert now() - report.seen_at < 60
+
+    play(scene)
+
+
+def test_work_that_comes_while_the_fleet_is_asked_keeps_a_machine(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        agent = world.agent(terms=CONFIRMED)
+        world.hosts["host-a"].thinks = 10
+        life = started(agent)
+        while not world.hosts["host-a"].asked:
+            await asyncio.sleep(0.5)
+        await world.submit(a_job())
+        await asyncio.sleep(60)
+        (report,) = await world.records.hosts()
+        assert (report.state, life.done()) == ("running", False)
+
+    play(scene, by_try(Behaviour(seconds=1000)))
+
+
+def test_an_agent_gives_signs_of_life_until_its_machine_is_gone(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        agent = world.agent(terms=CONFIRMED)
+        world.hosts["host-a"].retires_in = 300
+        life = started(agent)
+        while world.hosts["host-a"].busy[-1:] != [False] or not world.logs.flushed:
+            await asyncio.sleep(1)
+        await asyncio.sleep(100)
+        before = world.pulses["host-a"]
+        await asyncio.sleep(100)
+        assert not life.done()
+        assert world.pulses["host-a"] >= before + 99
+
+    play(scene)
+
+
+def test_an_agent_that_is_told_to_stop_does_not_grant_a_longer_grace_than_it_has(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job(limits=Limits(grace=3600)))
+        agent = world.agent(terms=Terms(drain=60, grace=30))
+        life = started(agent)
+        await asyncio.sleep(3)
+        (container,) = world.engine.running.values()
+        told_at = now()
+        agent.drain()
+        await life
+        assert container.told_to_stop_at is not None
+        assert container.told_to_stop_at - told_at >= 60
+        assert now() - told_at < 95
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER, survives_term=True)))
+
+
+def test_an_agent_that_broke_says_so_in_the_end(play: Play) -> None:
+    def breaks(_: FakeHost) -> None:
+        raise ZeroDivisionError
+
+    async def scene(world: World) -> None:
+        agent = world.agent()
+        host = world.hosts["host-a"]
+        host.trouble, host.mends = "disk low", breaks
+        with pytest.raises(RunnerError, match="cannot go on"):
+            await started(agent)
+        assert not host.retired
 
     play(scene)

@@ -148,6 +148,55 @@ def test_one_that_does_not_fit_beside_the_others_is_kept_in_line_and_those_after
     assert run(main()) == ([True, True, False], 0)
 
 
+def test_beside_other_machines_what_does_not_fit_is_given_back_at_once() -> None:
+    async def main() -> list[bool]:
+        room = Room(Capacity(3, 8 * GIB), prefetch=0.25, alone=False)
+        large = Shape(2.0, GIB)
+        return [room.keep(a_task(), shape) for shape in (large, large, SMALL)]
+
+    assert run(main()) == [True, False, True]
+
+
+def test_after_giving_one_back_a_machine_asks_again_ever_later() -> None:
+    async def main() -> list[float]:
+        room = Room(Capacity(3, 8 * GIB), prefetch=0, alone=False)
+        large = Shape(2.0, GIB)
+        async with room.hold(a_task(), large):
+            asked: list[float] = []
+            while asyncio.get_running_loop().time() < 300:
+                if room.wanted():
+                    asked.append(asyncio.get_running_loop().time())
+                    assert not room.keep(a_task(), large)
+                await asyncio.sleep(0.5)
+            return [later - earlier for earlier, later in itertools.pairwise(asked)]
+
+    pauses = run(main())
+    assert pauses[0] == 1
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 30
+
+
+def test_what_was_given_back_is_asked_for_as_soon_as_there_is_room() -> None:
+    async def main() -> list[int]:
+        room = Room(Capacity(3, 8 * GIB), prefetch=0, alone=False)
+        large = Shape(2.0, GIB)
+        async with room.hold(a_task(), large):
+            room.keep(a_task(), large)
+            before = room.wanted()
+        return [before, room.wanted()]
+
+    assert run(main()) == [0, 1]
+
+
+def test_short_tasks_are_taken_ahead_beside_other_machines_too() -> None:
+    async def main() -> int:
+        room = Room(Capacity(2, 8 * GIB), prefetch=0.25, alone=False)
+        await learned(room, "short", SMALL, 0.001)
+        return room.wanted()
+
+    assert run(main()) == 2 + MOST_PREFETCHED
+
+
 def test_a_task_in_line_that_is_given_up_lets_others_be_asked_for() -> None:
     async def main() -> list[int]:
         room = Room(Capacity(3, 8 * GIB), prefetch=0)

@@ -66,3 +66,32 @@ def test_what_is_handed_back_is_not_asked_for_again_in_a_hot_loop(play: Play) ->
         assert sum(lease.receives for lease in leases) < 3 * 47
 
     play(scene, by_job(short=Behaviour(seconds=0.001), long=Behaviour(seconds=5000)))
+
+
+def test_two_machines_with_room_for_one_each_run_two_tasks_at_once(play: Play) -> None:
+    async def scene(world: World) -> None:
+        world.alone = False
+        await world.submit(a_job(tasks=2, limits=Limits(vcpus=2.0)))
+        for host in ("host-a", "host-b"):
+            started(world.agent(host, vcpus=3.0))
+        await world.until_over(limit=1010)
+
+    play(scene, lambda _: Behaviour(seconds=1000))
+
+
+def test_what_no_machine_has_room_for_waits_unbegun_and_is_not_passed_around_in_a_hot_loop(
+    play: Play,
+) -> None:
+    async def scene(world: World) -> None:
+        world.alone = False
+        await world.submit(a_job(tasks=3, limits=Limits(vcpus=2.0)))
+        for host in ("host-a", "host-b"):
+            started(world.agent(host, vcpus=3.0))
+        await asyncio.sleep(3600)
+        assert (await world.record()).counts.running == 2
+        lease = None
+        while lease is None:
+            lease = next(iter(await world.queue.receive(1, wait=1, hide=1)), None)
+        assert lease.receives < 200
+
+    play(scene, lambda _: Behaviour(seconds=5000))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner.adapters.manifests import FileManifests
 from runner.array import Array
-from runner.model import Kind, Status, TaskId
+from runner.model import Charge, Kind, Status, TaskId
 from tests.agent.play import Play, started
 from tests.agent.world import World, a_job
 
@@ -52,5 +52,27 @@ def test_a_task_whose_manifest_is_damaged_ends_start_error_with_the_manifests_na
         assert outcome is not None
         assert outcome.kind is Kind.START_ERROR
         assert name in outcome.reason
+
+    play(scene)
+
+
+def test_a_manifest_that_cannot_be_read_at_the_moment_costs_its_task_no_retry(
+    play: Play, tmp_path: Path
+) -> None:
+    manifests = FileManifests(tmp_path)
+    name = asyncio.run(manifests.put(["first"]))
+    (tmp_path / name).rename(tmp_path / "kept")
+    (tmp_path / name).mkdir()  # whatever is asked of it is an error of the system
+
+    async def scene(world: World) -> None:
+        world.manifests = manifests  # type: ignore[assignment]
+        await world.submit(a_job(array=Array((range(1),), total=1, manifest=name)))
+        started(world.agent())
+        while not await world.records.attempts(TaskId("job1", 0)):
+            await asyncio.sleep(0.1)
+        (tmp_path / name).rmdir()
+        (tmp_path / "kept").rename(tmp_path / name)
+        assert (await world.until_over()).counts.succeeded == 1
+        assert (await world.records.attempts(TaskId("job1", 0)))[0].outcome.charge is Charge.INFRA
 
     play(scene)

@@ -52,7 +52,8 @@ def a_job(tasks: int = 1, **changes: object) -> Job:
 
 
 class World:
-    """`behave` says what each container does. Everything an agent on a host leaves on disk lies under `folder`."""
+    """`behave` says what each container does. Everything an agent on a host leaves on disk lies under `folder`.
+    `alone`: each agent from then on believes that no other machine takes from its queues."""
 
     def __init__(
         self, folder: Path, behave: Callable[[ContainerSpec], Behaviour] = lambda spec: Behaviour()
@@ -69,6 +70,7 @@ class World:
         self.roles: Roles = NoRoles()
         self.hosts: dict[str, FakeHost] = {}
         self.stations: dict[str, Station] = {}
+        self.alone = True
         self.pulses: Counter[str] = Counter()
         self._lives = 0
         self._life: dict[str, Life] = {}
@@ -82,7 +84,7 @@ class World:
         """A new agent on `host`; earlier ones there are taken for dead."""
         self._lives += 1
         fake = self.hosts[host] = FakeHost(host, **machine)  # type: ignore[arg-type]
-        room = Room(fake.capacity(), prefetch=0.25)
+        room = Room(fake.capacity(), prefetch=0.25, alone=self.alone)
         life = self._life[host] = Life()
         queue: Any = Mortal(self.queue, life)
         ledger: Any = Mortal(self.ledger, life)

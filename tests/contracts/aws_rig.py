@@ -1,10 +1,11 @@
-"""The rig of the adapters of AWS: DynamoDB emulated by a server on this machine, SQS in memory."""
+"""The rigs of the adapters of AWS: DynamoDB emulated by a server on this machine, or in memory; SQS in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from controller.ports import DeadLetters, Records
+from controller.simulation.services.dynamodb import DynamoDb
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.adapters.dynamodb.table import Table
@@ -28,25 +29,41 @@ class ExactLedger(DynamoLedger):
 
 
 class AwsRig:
-    emulated = (
-        f"DynamoDB by ministack; {SqsSide.emulated}; the clock of all is moved by hand; "
-        "counts of beginnings are written at once"
-    )
+    """`connect` gives each process its own way to DynamoDB, which `dynamodb` describes."""
+
     refuses_stale_tokens = SqsSide.refuses_stale_tokens
     exact = SqsSide.exact
 
-    def __init__(self, aws: Aws, table: str, clock: HandClock, sqs: SqsSide) -> None:
-        self._aws = aws
+    def __init__(
+        self, dynamodb: str, connect: Callable[[], Aws], table: str, clock: HandClock, sqs: SqsSide
+    ) -> None:
+        self.emulated = (
+            f"DynamoDB {dynamodb}; {SqsSide.emulated}; the clock of all is moved by hand; "
+            "counts of beginnings are written at once"
+        )
+        self._dynamodb = dynamodb
+        self._connect = connect
+        self._aws = connect()
         self._table = table
         self._clock = clock
         self._sqs = sqs
         self._peers: list[Rig] = []
 
     @classmethod
-    async def make(cls) -> AwsRig:
-        aws, table, clock = connect(endpoint()), a_name("contract"), HandClock()
-        await create_table(aws, table)
-        return cls(aws, table, clock, await SqsSide.make(clock))
+    async def by_ministack(cls) -> AwsRig:
+        return await cls._make("by ministack", lambda: connect(endpoint()), HandClock())
+
+    @classmethod
+    async def in_memory(cls) -> AwsRig:
+        clock = HandClock()
+        service = DynamoDb(clock)
+        return await cls._make("in memory", lambda: service, clock)
+
+    @classmethod
+    async def _make(cls, dynamodb: str, connect: Callable[[], Aws], clock: HandClock) -> AwsRig:
+        rig = cls(dynamodb, connect, a_name("contract"), clock, await SqsSide.make(clock))
+        await create_table(rig._aws, rig._table)
+        return rig
 
     def now(self) -> float:
         return self._clock()
@@ -68,7 +85,7 @@ class AwsRig:
         return self._sqs.letters()
 
     async def peer(self) -> Rig:
-        peer = AwsRig(connect(endpoint()), self._table, self._clock, self._sqs)
+        peer = AwsRig(self._dynamodb, self._connect, self._table, self._clock, self._sqs)
         self._peers.append(peer)
         return peer
 

@@ -144,12 +144,12 @@ class FileRig(SqliteRig):
         await super().close()
 
 
-RIGS = ("memory", "file", "aws")
+RIGS = ("memory", "file", "aws", "simulated")
 
 
 async def make_rig(name: str, folder: Path) -> Rig:
-    if name == "aws":
+    if name in ("aws", "simulated"):
         from tests.contracts.aws_rig import AwsRig
 
-        return await AwsRig.make()
+        return await (AwsRig.by_ministack() if name == "aws" else AwsRig.in_memory())
     return MemoryRig() if name == "memory" else await FileRig.make(folder / "runner.db")

@@ -140,6 +140,13 @@ class LedgerMachine(RigMachine):
     def wait(self, seconds: float) -> None:
         self.do(self.rig.advance(seconds))
 
+    @rule()
+    def tidy(self) -> None:
+        before = self.job_record()
+        unfinished = self.do(self.records.tidy())
+        assert list(unfinished) == ([] if before.status.terminal else [before])
+        assert self.job_record() == before
+
     def status(self, index: int) -> Status | None:
         record = self.do(self.records.task(TaskId(self.job.id, index)))
         return record.status if record else None
@@ -159,6 +166,13 @@ class LedgerMachine(RigMachine):
         assert counts.succeeded == by_status[Status.SUCCEEDED]
         assert counts.failed == by_status[Status.FAILED]
         assert counts.cancelled >= by_status[Status.CANCELLED]
+
+    @invariant()
+    def each_status_lists_its_own_tasks(self) -> None:
+        tasks = self.do(self.records.tasks(self.job.id))
+        for status in (Status.RUNNABLE, Status.FAILED, Status.CANCELLED):
+            listed = self.do(self.records.tasks(self.job.id, statuses={status}))
+            assert listed == [task for task in tasks if task.status is status]
 
     @invariant()
     def an_ended_task_stays_as_it_is_until_a_new_round(self) -> None:

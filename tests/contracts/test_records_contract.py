@@ -79,7 +79,7 @@ async def test_an_id_used_for_another_job_is_a_conflict(records: Records) -> Non
 
 async def test_an_idempotency_key_finds_the_job_stored_first(records: Records) -> None:
     await records.register(a_job(idempotency_key="key"))
-    again = a_job(id="job-2", created_at=EPOCH + 99, idempotency_key="key")
+    again = a_job(id="job-2", created_at=EPOCH + 99, idempotency_key="key", user="another")
     record, created = await records.register(again)
     assert (record.job.id, created) == ("job-1", False)
     assert await records.job("job-2") is None
@@ -204,6 +204,25 @@ async def test_a_reopened_job_is_unfinished(ledger: Ledger, records: Records) ->
     await fail(ledger, await begin(ledger, job))
     await records.reopen(job.id, EPOCH)
     assert await ids(records, unfinished=True) == [job.id]
+
+
+async def test_tidying_tells_the_jobs_that_are_not_over(ledger: Ledger, records: Records) -> None:
+    running, done = [await registered(records, 1, id=name) for name in ("running", "done")]
+    await begin(ledger, running)
+    await succeed(ledger, await begin(ledger, done))
+    for _ in range(2):
+        assert [record.job.id for record in await records.tidy()] == [running.id]
+
+
+async def test_tidying_changes_no_jobs_record(ledger: Ledger, records: Records) -> None:
+    for name in ("running", "failed", "cancelled"):
+        await registered(records, 1, id=name)
+    await begin(ledger, a_job(1, id="running"))
+    await fail(ledger, await begin(ledger, a_job(1, id="failed")))
+    await cancel(records, a_job(id="cancelled"))
+    before = await records.jobs()
+    await records.tidy()
+    assert await records.jobs() == before
 
 
 async def test_filters_hold_together(ledger: Ledger, records: Records) -> None:

@@ -126,14 +126,55 @@ async def test_the_docker_commands_credentials_are_used(
     assert (await images.ensure(served.image)).reference.endswith(served.digest)
 
 
-async def test_a_credential_helper_is_asked(
-    images: Images, served: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+ASKED = """#!/bin/sh
+read host
+echo asked >> {asked}
+[ "$(wc -l < {asked})" -gt {fails} ] || {{ echo credentials not found in native keychain; exit 1; }}
+echo '{{"Username": "user", "Secret": "pass:word"}}'
+"""
+
+
+class Helper:
+    """A credential helper that fails so many times before it answers."""
+
+    def __init__(self, folder: Path, fails: int = 0) -> None:
+        self._asked = folder / "asked"
+        program = folder / "docker-credential-tests"
+        program.write_text(ASKED.format(asked=self._asked, fails=fails))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+    @property
+    def times(self) -> int:
+        return len(self._asked.read_text().splitlines())
+
+
+@pytest.fixture
+def private(images: Images, served: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A registry that wants credentials, which a helper has."""
     served.login = ("user", "pass:word")
-    helper = tmp_path / "docker-credential-tests"
-    helper.write_text('#!/bin/sh\nread host\necho \'{"Username": "user", "Secret": "pass:word"}\'\n')
-    helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     config = {"credHelpers": {f"127.0.0.1:{served.port}": "tests"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    assert (await images.ensure(served.image)).reference.endswith(served.digest)
+    return served
+
+
+async def test_a_credential_helper_is_asked(images: Images, private: Registry, tmp_path: Path) -> None:
+    Helper(tmp_path)
+    assert (await images.ensure(private.image)).reference.endswith(private.digest)
+
+
+async def test_a_credential_helper_that_fails_once_is_asked_again(
+    images: Images, private: Registry, tmp_path: Path
+) -> None:
+    helper = Helper(tmp_path, fails=1)
+    assert (await images.ensure(private.image)).reference.endswith(private.digest)
+    assert helper.times == 2
+
+
+async def test_a_credential_helper_that_always_fails_is_not_the_images_fault(
+    images: Images, private: Registry, tmp_path: Path
+) -> None:
+    helper = Helper(tmp_path, fails=1000)
+    with pytest.raises(EngineUnavailable, match="the credential helper gave nothing"):
+        await images.ensure(private.image)
+    assert helper.times == TRIES

@@ -1,12 +1,13 @@
-"""What writes cost: one unit for each KB, begun, of the larger of the item before and after; by the size rules of the
-service. Emulated: sizes are computed here, from the items; a transaction's writes cost double."""
+"""What calls cost, by the size rules of the service. A write: one unit for each KB, begun, of the larger of the item
+before and after. A read: one for each 4 KB, begun, of an item or of a page of a query; half of that where it need not
+be the newest. Emulated: sizes are computed here, from the items; a transaction's writes cost double."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from runner.aws import Aws, Reply
@@ -38,19 +39,44 @@ def units(sizes: Iterable[int]) -> int:
     return max(1, math.ceil(max(sizes, default=0) / 1024))
 
 
+def read_units(size: int, *, consistent: bool) -> float:
+    return max(1, math.ceil(size / 4096)) * (1.0 if consistent else 0.5)
+
+
+def reads(operation: str, given: Mapping[str, Any], reply: Reply) -> Iterator[tuple[str, float]]:
+    """What each part of a call read: the partition's key, and the units."""
+    if operation == "get_item":
+        consistent = bool(given.get("ConsistentRead"))
+        yield given["Key"]["pk"]["S"], read_units(size_of(reply.get("Item", {})), consistent=consistent)
+    elif operation == "query":
+        size = sum(size_of(item) for item in reply["Items"])
+        pk = given["ExpressionAttributeValues"][":pk"]["S"]
+        yield pk, read_units(size, consistent=bool(given.get("ConsistentRead")))
+    elif operation == "batch_get_item":
+        for table, asked in given["RequestItems"].items():
+            consistent = bool(asked.get("ConsistentRead"))
+            for item in reply["Responses"].get(table, ()):
+                yield item["pk"]["S"], read_units(size_of(item), consistent=consistent)
+
+
 class Metered:
-    """`units`: consumed by writes, by the beginning of the partition's key; `largest`: the items, likewise."""
+    """`units`: consumed by writes, by the beginning of the partition's key; `reads`: by reads, likewise; `largest`: the
+    items that were written."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self.units: Counter[str] = Counter()
+        self.reads: defaultdict[str, float] = defaultdict(float)
         self.largest: Counter[str] = Counter()
 
     async def call(
         self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
     ) -> Reply:
         if operation not in WRITES:
-            return await self._aws.call(service, operation, urgent=urgent, **parameters)
+            reply = await self._aws.call(service, operation, urgent=urgent, **parameters)
+            for pk, consumed in reads(operation, parameters, reply):
+                self.reads[_kind(pk)] += consumed
+            return reply
         given = parameters.get("Key") or parameters["Item"]
         key = {name: given[name] for name in ("pk", "sk")}
         before = await self._item(parameters["TableName"], key)
@@ -65,11 +91,15 @@ class Metered:
 
     def _charge(self, pk: str, before: Wire, after: Wire) -> None:
         sizes = size_of(before), size_of(after)
-        kind = pk.partition("#")[0]
+        kind = _kind(pk)
         self.units[kind] += units(sizes)
         self.largest[kind] = max(self.largest[kind], *sizes)
 
     async def close(self) -> None: ...
+
+
+def _kind(pk: str) -> str:
+    return pk.partition("#")[0]
 
 
 class Heat:

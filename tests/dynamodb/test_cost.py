@@ -1,4 +1,4 @@
-"""What a short successful task costs, and what a million of them at once may not do to one partition."""
+"""What a short successful task costs, what a long one does, and what a million at once may not do to one partition."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ class BusyAgent:
         while True:
             await asyncio.sleep(BEAT)
             await self._ledger.touch(list(self._held))
+            await self._ledger.cancelled({self._job.id})
 
     async def _report(self) -> None:
         while True:
@@ -87,12 +88,16 @@ class BusyAgent:
 
 
 def a_thousand_tasks(seconds: float) -> tuple[Metered, Counts]:
+    return run_tasks(1000, seconds)
+
+
+def run_tasks(count: int, seconds: float) -> tuple[Metered, Counts]:
     async def main() -> tuple[Metered, Counts]:
         world = await World.make()
         await world.records().register(REAL_JOB)
         metered = Metered(world.counting)
         ledger = world.ledger(metered, linger=1.0, fresh=1.0)
-        await BusyAgent(ledger, REAL_JOB, OWNER, seconds).run(range(1000), REAL_SUCCESS)
+        await BusyAgent(ledger, REAL_JOB, OWNER, seconds).run(range(count), REAL_SUCCESS)
         return metered, (await read(world.records(), REAL_JOB)).counts
 
     return virtual_time.run(main())
@@ -113,6 +118,37 @@ def test_beats_cost_by_the_host_and_not_by_the_task() -> None:
     metered, _ = a_thousand_tasks(seconds=20.0)
     beats = 1000 / SLOTS * 20.0 / BEAT
     assert metered.units["B"] <= 1.1 * beats
+
+
+def test_a_short_task_reads_little_beside_what_it_writes() -> None:
+    metered, _ = a_thousand_tasks(seconds=1.0)
+    assert sum(metered.reads.values()) / 1000 <= 0.5
+
+
+def test_a_beat_reads_half_a_unit_for_each_task_that_is_held_and_one_for_their_job() -> None:
+    metered, _ = run_tasks(SLOTS, seconds=200.0)
+    beats = 200.0 / BEAT
+    assert 0.9 * beats <= metered.reads["T"] / (0.5 * SLOTS) <= 1.1 * beats
+    assert 0.9 * beats <= metered.reads["J"] / 0.5 <= 1.1 * beats
+    assert set(metered.reads) == {"T", "J"}
+
+
+def test_live_metadata_costs_the_units_of_the_whole_record_at_each_change() -> None:
+    async def main() -> tuple[int, int]:
+        world = await World.make()
+        await world.records().register(REAL_JOB)
+        metered = Metered(world.counting)
+        ledger = world.ledger(metered)
+        attempt = await begin(ledger, REAL_JOB)
+        units = []
+        for length in (10, 3000):
+            before = metered.units["T"]
+            await ledger.annotate(attempt, {"log": "x" * length})
+            await ledger.annotate(attempt, {"log": "x" * length, "epoch": "2"})
+            units.append(metered.units["T"] - before)
+        return units[0], units[1]
+
+    assert virtual_time.run(main()) == (2 * 1, 2 * 4)
 
 
 def test_more_than_a_thousand_ends_a_second_are_counted_and_overrun_no_partition() -> None:

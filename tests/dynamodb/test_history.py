@@ -30,7 +30,7 @@ async def a_whole_life(world: World, history: float | None) -> None:
     await give_back(ledger, await begin(ledger))
     for index in range(3):
         await succeed(ledger, await begin(ledger, index=index))
-    await records.jobs(unfinished=True)
+    await records.tidy()
 
 
 async def test_without_a_limit_nothing_of_a_job_expires(world: World) -> None:
@@ -48,7 +48,7 @@ async def test_what_is_said_of_an_unfinished_job_stays(world: World) -> None:
     ledger, records = world.ledger(history=MONTH), world.records(history=MONTH)
     await records.register(JOB)
     await succeed(ledger, await begin(ledger))
-    await records.jobs(unfinished=True)
+    await records.tidy()
     kept = {item["pk"]["S"].partition("#")[0] for item in await all_items(world) if "expires" not in item}
     assert kept == {"J", "L", "I", "N", "U"}
 
@@ -60,7 +60,7 @@ def test_opening_a_job_again_keeps_what_is_said_of_it() -> None:
         await records.register(JOB)
         for index in range(3):
             await fail(ledger, await begin(ledger, index=index))
-        await records.jobs(unfinished=True)
+        await records.tidy()
         await asyncio.sleep(DAY)
         await records.reopen(JOB.id, world.now())
         return {item["pk"]["S"].partition("#")[0] for item in await all_items(world) if "expires" not in item}
@@ -87,7 +87,7 @@ def test_a_job_still_unfinished_then_is_ended() -> None:
         records = world.records(history=MONTH)
         await records.register(JOB)
         await asyncio.sleep(MONTH + 1)
-        await records.jobs(unfinished=True)
+        await records.tidy()
         return (await read(records)).status
 
     assert virtual_time.run(main()) is Status.FAILED

@@ -164,7 +164,7 @@ async def finished(ledger: DynamoLedger, records: DynamoRecords, count: int, fir
         job = replace(JOB, id=f"done-{number}", array=Array.of_size(1))
         await records.register(job)
         await succeed(ledger, await begin(ledger, job))
-    await records.jobs(unfinished=True)
+    await records.tidy()
 
 
 async def test_the_unfinished_are_found_without_reading_the_finished(
@@ -209,7 +209,7 @@ def test_a_cancelled_job_leaves_the_unfinished_when_nothing_more_can_come() -> N
         read_ = []
         for _ in range(3):
             counted.items.clear()
-            await records.jobs(unfinished=True)
+            await records.tidy()
             read_.append(counted.items["J"])
             await asyncio.sleep(61.0)
         return read_

@@ -142,3 +142,13 @@ async def test_a_takeover_broken_off_after_its_first_write_goes_on_later(
     assert record is not None
     assert (record.status, record.attempt) == (Status.RUNNABLE, 1)
     assert (await begin(ledger, owner="bert#1")).infra_failures == 1
+
+
+async def test_a_message_delivered_twice_at_once_takes_nothing_over_where_a_clock_is_somewhat_behind(
+    world: World, ledger: DynamoLedger, held: Attempt
+) -> None:
+    world.skew -= 20.0
+    refusal = await refused(ledger, owner="bert#1")
+    assert refusal.kind is RefusalKind.HELD
+    assert refusal.retry_after is not None
+    assert 20.0 + LEASE < refusal.retry_after < 25.0 + LEASE

@@ -179,7 +179,7 @@ async def test_what_was_not_counted_of_an_earlier_attempt_is_found_when_the_job_
         await succeed(ledger, await begin(ledger, index=index))
     before = (await read(records)).counts
     for _ in range(2):
-        await records.jobs(unfinished=True)
+        await records.tidy()
     record = await read(records)
     assert (before, record.counts, record.task_seconds) == (Counts(succeeded=3), Counts(succeeded=3), 8.0)
 
@@ -191,7 +191,7 @@ def test_whoever_supervises_finds_the_job_that_stands_still() -> None:
         await two_succeed_and_one_was_not_counted(world, records)
         found = []
         for _ in range(3):
-            found.append(len(await records.jobs(unfinished=True)))
+            found.append(len(await records.tidy()))
             await asyncio.sleep(61.0)
         return found
 
@@ -206,7 +206,7 @@ def test_a_job_whose_task_runs_long_is_not_read_over_and_over() -> None:
         await send_all(records)
         await begin(ledger)
         for _ in range(60):
-            await records.jobs(unfinished=True)
+            await records.tidy()
             await asyncio.sleep(10.0)
         return sum(
             given["ExpressionAttributeValues"][":pk"]["S"].startswith("T#")

@@ -267,6 +267,16 @@ def test_a_hook_that_waits_for_a_busy_instance_gets_its_heartbeats() -> None:
     play(scene)
 
 
+def test_an_instance_that_is_in_no_group_any_more_is_not_looked_up_all_the_time() -> None:
+    async def scene(place: Place) -> None:
+        place.told.values[LIFECYCLE] = "Terminated"
+        place.group.members.clear()
+        await place.live(300)
+        assert len(place.aws.called("describe_auto_scaling_instances")) <= 11
+
+    play(scene)
+
+
 def test_a_busy_instance_is_protected_at_once() -> None:
     async def scene(place: Place) -> None:
         place.member.protected = False

@@ -18,6 +18,7 @@ from runner.adapters.s3.outbox import SEGMENT
 from runner.adapters.s3.places import parse_place
 from runner.adapters.s3.reading import S3LogReader
 from runner.adapters.s3.shipping import ENOUGH, IDLE, LINGER, LONGEST_LINGER
+from runner.errors import Unavailable
 from tests.s3.attempts import agent_logs, attempt, read, write
 
 Work = Callable[[S3Logs, SimulatedS3], Awaitable[None]]
@@ -250,12 +251,13 @@ def test_flush_stores_what_has_not_lingered_yet(tmp_path: Path) -> None:
     while_running(tmp_path, work)
 
 
-def test_flush_does_not_wait_for_s3_for_ever(tmp_path: Path) -> None:
+def test_flush_does_not_wait_for_s3_for_ever_and_says_that_something_is_left(tmp_path: Path) -> None:
     async def work(logs: S3Logs, aws: SimulatedS3) -> None:
         aws.down = throttled()
         write(logs, b"some")
         began = asyncio.get_running_loop().time()
-        await logs.flush()
+        with pytest.raises(Unavailable, match="not stored: 1 object"):
+            await logs.flush()
         assert 9 < asyncio.get_running_loop().time() - began < 12
 
     while_running(tmp_path, work)

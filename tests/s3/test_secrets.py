@@ -23,6 +23,13 @@ CHINESE = SECRET.replace("arn:aws:", "arn:aws-cn:")
 PARAMETER = "arn:aws:ssm:eu-west-1:111122223333:parameter/team/db"
 
 
+class Closing(SimulatedSecrets):
+    closed = 0
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
 def job(*references: str) -> Job:
     wanted = tuple(Secret(f"S{number}", "arn", reference) for number, reference in enumerate(references))
     return Job("j", "j", ("true",), Array.of_size(1), secrets=wanted)
@@ -98,6 +105,15 @@ async def test_each_region_is_connected_to_once() -> None:
     await secrets.resolve(job(SECRET, other))
     await secrets.resolve(job(SECRET, other))
     assert regions == ["eu-west-1", "us-east-1"]
+
+
+async def test_what_was_connected_to_is_closed_and_what_was_there_before_is_not() -> None:
+    here, there = Closing({SECRET: "a"}), Closing({SECRET.replace("eu-west-1", "us-east-1"): "b"})
+    secrets = AwsSecrets(LocalSecrets({}), lambda _: there, {"eu-west-1": here})
+    found = await secrets.resolve(job(SECRET, SECRET.replace("eu-west-1", "us-east-1")))
+    await secrets.close()
+    assert found == {"S0": "a", "S1": "b"}
+    assert (here.closed, there.closed) == (0, 1)
 
 
 async def test_tasks_that_begin_together_ask_once() -> None:

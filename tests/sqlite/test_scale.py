@@ -128,7 +128,7 @@ def test_a_short_listing_costs_the_same_however_many_jobs_there_are(
     before = effort(connection, lambda c: jobs.listing(c, wanted=wanted))
     for _ in range(300):
         jobs.register(connection, job=replace(JOB, id=f"other-{_}"))
-    assert effort(connection, lambda c: jobs.listing(c, wanted=wanted)) <= before + 10
+    assert effort(connection, lambda c: jobs.listing(c, wanted=wanted)) <= before + 12
 
 
 def test_registering_a_million_tasks_costs_what_one_costs(connection: sqlite3.Connection) -> None:

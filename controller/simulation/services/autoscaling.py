@@ -1,23 +1,26 @@
 """Auto Scaling groups as documented, behind the `Aws` port, in the event loop's time.
 
 Emulated: desired, minimum and maximum capacity; launches that take `boot` seconds or fail for lack of capacity, with
-their activities; scale-in protection; a termination hook; terminate with and without decrement; replacement of
-unhealthy instances; the errors of each. Not emulated: zones, rebalancing, cooldown, weights, warm pools, scale-in by
-policy.
+their activities; scale-in protection; a termination hook with its heartbeats and its end; terminate with and without
+decrement; replacement of unhealthy instances; scale-in when less is desired than there is, of instances in service that
+are not protected; the errors of each. Not emulated: zones, rebalancing, cooldown, weights, warm pools.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from controller.simulation.clock import EPOCH
+from controller.simulation.clock import EPOCH, outside
 from controller.simulation.services.service import Simulated, refused
 from runner.aws import Reply
 
+# Until an instance that is gone is found out, in seconds.
+NOTICED = 30.0
 GOING = 3.0  # seconds between Terminating and what follows
 
 
@@ -28,6 +31,8 @@ class Member:
     protected: bool = True
     healthy: bool = True
     heartbeats: int = 0
+    held_until: float = 0.0
+    ends_by: float = 0.0
     shown: str = ""
     shown_until: float = 0.0
 
@@ -47,14 +52,27 @@ class Group:
     activities: list[dict[str, Any]] = field(default_factory=list)
 
 
+Watch = Callable[[Group, Member], None]
+Wants = Callable[[Group, int], None]
+
+
 class SimulatedAutoScaling(Simulated):
+    """`watch` is told whenever a member's state has changed: `Pending` at its launch, `Terminated` in the end. `wants`
+    is told of a group whose desired capacity has changed, and what it was."""
+
     service = "autoscaling"
 
-    def __init__(self, *groups: Group) -> None:
+    def __init__(
+        self,
+        *groups: Group,
+        watch: Watch = lambda _group, _member: None,
+        wants: Wants = lambda _group, _before: None,
+    ) -> None:
         super().__init__()
         self.groups = {group.name: group for group in groups}
+        self._watch = watch
+        self._wants = wants
         self._numbers = count(1)
-        self._later: set[asyncio.Task[None]] = set()
 
     def running(self, group: str) -> Member:
         """One more instance in service, that the group wanted."""
@@ -67,12 +85,24 @@ class SimulatedAutoScaling(Simulated):
     def scale_in(self, group: str, instance: str) -> None:
         """As a person or a policy does: protection is not asked, as it is not for an unhealthy instance."""
         found = self.groups[group]
-        found.desired -= 1
+        self._want(found, found.desired - 1)
         self._go(found, found.members[instance])
 
+    def lose(self, instance: str) -> None:
+        """It ended by itself, or EC2 took it. A health check finds out."""
+        for group in self.groups.values():
+            if instance in group.members:
+                member = group.members[instance]
+                member.healthy = False
+                self._after(NOTICED, self._go, group, member)
+
     def settle(self, group: Group) -> None:
-        """What the group does by itself: launch what is missing."""
+        """What the group does by itself: launch what is missing, end what is too much."""
         staying = [each for each in group.members.values() if not each.state.startswith("Terminat")]
+        unprotected = [each for each in staying if each.state == "InService" and not each.protected]
+        if len(staying) > group.desired and unprotected:
+            self._go(group, unprotected[0])  # which settles what is left
+            return
         for _ in range(group.desired - len(staying)):
             if group.starved:
                 self._note(group, "Launching a new EC2 instance.", "Failed", group.starved)
@@ -80,7 +110,21 @@ class SimulatedAutoScaling(Simulated):
             member = Member(f"i-{next(self._numbers):08x}")
             group.members[member.id] = member
             self._note(group, f"Launching a new EC2 instance: {member.id}", "Successful")
-            self._after(group.boot, lambda member=member: setattr(member, "state", "InService"))
+            self._watch(group, member)
+            self._after(group.boot, self._come, group, member)
+
+    def _want(self, group: Group, desired: int) -> None:
+        before, group.desired = group.desired, desired
+        if before != desired:
+            self._wants(group, before)
+
+    def _come(self, group: Group, member: Member) -> None:
+        if member.state == "Pending":
+            self._turn(group, member, "InService")
+
+    def _turn(self, group: Group, member: Member, state: str) -> None:
+        member.state = state
+        self._watch(group, member)
 
     def _note(self, group: Group, description: str, status: str, message: str = "") -> None:
         at = datetime.fromtimestamp(EPOCH + asyncio.get_running_loop().time(), UTC)
@@ -133,7 +177,7 @@ class SimulatedAutoScaling(Simulated):
             raise refused(
                 "ValidationError", f"New SetDesiredCapacity value {DesiredCapacity} is out of bounds"
             )
-        group.desired = DesiredCapacity
+        self._want(group, DesiredCapacity)
         self.settle(group)
 
     def _set_instance_protection(
@@ -158,7 +202,7 @@ class SimulatedAutoScaling(Simulated):
                     f"replacement will violate group's min size constraint."
                 )
                 raise refused("ValidationError", problem)
-            group.desired -= 1
+            self._want(group, group.desired - 1)
         self._go(group, member)
 
     def _set_instance_health(
@@ -167,19 +211,20 @@ class SimulatedAutoScaling(Simulated):
         group, member = self._find(InstanceId)
         member.healthy = HealthStatus == "Healthy"
         if not member.healthy:
-            self._after(GOING, lambda: self._go(group, member))
+            self._after(GOING, self._go, group, member)
 
     def _record_lifecycle_action_heartbeat(
         self, AutoScalingGroupName: str, LifecycleHookName: str, InstanceId: str
     ) -> None:
-        self._held(AutoScalingGroupName, LifecycleHookName, InstanceId).heartbeats += 1
+        member = self._held(AutoScalingGroupName, LifecycleHookName, InstanceId)
+        member.heartbeats += 1
+        self._hold(self.groups[AutoScalingGroupName], member)
 
     def _complete_lifecycle_action(
         self, AutoScalingGroupName: str, LifecycleHookName: str, InstanceId: str, LifecycleActionResult: str
     ) -> None:
         member = self._held(AutoScalingGroupName, LifecycleHookName, InstanceId)
-        member.state = "Terminating:Proceed"
-        self._after(GOING, lambda: self._gone(self.groups[AutoScalingGroupName], member))
+        self._proceed(self.groups[AutoScalingGroupName], member)
 
     def _held(self, group: str, hook: str, instance: str) -> Member:
         member = self.groups[group].members.get(instance)
@@ -194,25 +239,44 @@ class SimulatedAutoScaling(Simulated):
         raise refused("ValidationError", f"Instance Id not found - No managed instance found for {instance}")
 
     def _go(self, group: Group, member: Member) -> None:
+        if member.state.startswith("Terminat"):
+            return
         member.shown, member.shown_until = member.state, asyncio.get_running_loop().time() + group.lag
-        member.state = "Terminating"
-        if group.hook:
-            self._after(GOING, lambda: setattr(member, "state", "Terminating:Wait"))
-        else:
-            self._after(GOING, lambda: self._gone(group, member))
+        self._turn(group, member, "Terminating")
+        self._after(GOING, self._wait if group.hook else self._gone, group, member)
         self.settle(group)
+
+    def _wait(self, group: Group, member: Member) -> None:
+        member.ends_by = asyncio.get_running_loop().time() + 100 * group.heartbeat
+        self._turn(group, member, "Terminating:Wait")
+        self._hold(group, member)
+
+    def _hold(self, group: Group, member: Member) -> None:
+        """Until the hook gives up waiting for a sign of life."""
+        member.held_until = min(asyncio.get_running_loop().time() + group.heartbeat, member.ends_by)
+        self._after(
+            member.held_until - asyncio.get_running_loop().time(),
+            self._give_up,
+            group,
+            member,
+            member.held_until,
+        )
+
+    def _give_up(self, group: Group, member: Member, held_until: float) -> None:
+        if member.state == "Terminating:Wait" and member.held_until <= held_until:
+            self._proceed(group, member)
+
+    def _proceed(self, group: Group, member: Member) -> None:
+        self._turn(group, member, "Terminating:Proceed")
+        self._after(GOING, self._gone, group, member)
 
     def _gone(self, group: Group, member: Member) -> None:
         group.members.pop(member.id, None)
+        self._turn(group, member, "Terminated")
 
-    def _after(self, seconds: float, act: Any) -> None:
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-            act()
-
-        task = asyncio.get_running_loop().create_task(wait())
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
+    def _after(self, seconds: float, act: Callable[..., None], *args: Any) -> None:
+        """Whoever asked for it may be gone by then."""
+        outside(asyncio.get_running_loop().call_later, seconds, act, *args)
 
 
 def _described(member: Member) -> dict[str, Any]:

@@ -26,9 +26,10 @@ def denied() -> AwsError:
 
 class Simulated:
     """`failing` makes an operation's next calls raise; `deaf` carries so many out and loses the reply; `down` makes all
-    calls raise, for as long as it is set."""
+    calls raise, for as long as it is set. `remembers`: whether calls are kept, to be looked at."""
 
     service = ""
+    remembers = True
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -40,7 +41,12 @@ class Simulated:
         self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
     ) -> Reply:
         assert service == self.service
-        self.calls.append((operation, parameters))
+        return self.answer(operation, parameters)
+
+    def answer(self, operation: str, parameters: dict[str, Any]) -> Reply:
+        """Carried out at once. Raises AwsError."""
+        if self.remembers:
+            self.calls.append((operation, parameters))
         if self.down is not None:
             raise self.down
         if self.failing[operation]:

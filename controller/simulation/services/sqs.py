@@ -2,22 +2,27 @@
 
 Emulated: standard queues with visibility, delays, long polls, receipt handles, 12 hours in total from a receive,
 per-entry results of batches, limits of sizes and characters, the limit of messages in flight, redrive to a dead-letter
-queue, retention, and counts (exact ones). Time is the clock that is given; who moves that by hand calls `wake`.
+queue, retention, and counts; and, where `Behaviour` asks for it, messages that come twice, come back or come in no
+order, receives that bring a part, entries that fail, counts that are late. Time is the clock that is given; who moves
+that by hand calls `wake`.
 
 What the service leaves open is decided so: messages come in the order they became visible; a handle that a later
 receive replaced does nothing; one whose time is over still works if `obeys_expired`, else it is refused.
 
-Not emulated: first-in-first-out queues, permissions, encryption, messages that come twice by themselves.
+Not emulated: first-in-first-out queues, permissions, encryption.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from random import Random
 from typing import Any
 
-from controller.simulation.services.sqs_messages import Messages, Refused
+from controller.simulation.services.sqs_behaviour import Behaviour
+from controller.simulation.services.sqs_message import Message, Refused, Watch, nobody_watches
+from controller.simulation.services.sqs_messages import Messages
 from runner.aws import AwsError, Reply, Trouble
 from runner.ports import Clock
 
@@ -27,6 +32,8 @@ LONGEST_VISIBILITY = 43200
 LONGEST_DELAY = 900
 LONGEST_WAIT = 20
 IN_FLIGHT_LIMIT = 120_000
+# An entry's, where the service failed; of those, the share that was carried out.
+INTERNAL, CARRIED_OUT = "InternalError", 0.5
 PREFIX = "https://sqs.invalid/123456789012/"
 
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -36,12 +43,25 @@ Json = dict[str, Any]
 
 
 class SimulatedSqs:
+    """`watch` is told of every message that is sent, received, hidden, deleted, expired or redriven. `random`: what
+    chance decides of what `behaviour` allows."""
+
     def __init__(
-        self, now: Clock, *, obeys_expired: bool = False, in_flight_limit: int = IN_FLIGHT_LIMIT
+        self,
+        now: Clock,
+        *,
+        obeys_expired: bool = False,
+        in_flight_limit: int = IN_FLIGHT_LIMIT,
+        watch: Watch = nobody_watches,
+        random: Random | None = None,
+        behaviour: Behaviour | None = None,
     ) -> None:
+        self.behaviour = behaviour or Behaviour()
+        self._random = random or Random(0)
         self._now = now
         self._obeys_expired = obeys_expired
         self._in_flight_limit = in_flight_limit
+        self._watch = watch
         self.queues: dict[str, Messages] = {}
 
     async def call(
@@ -49,11 +69,14 @@ class SimulatedSqs:
     ) -> Reply:
         assert service == "sqs", service
         await asyncio.sleep(0)  # as every call over a network, it lets others go on
-        action: Callable[..., Any] = getattr(self, f"_{operation}")
+        answer = self.answer(operation, parameters)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    def answer(self, operation: str, parameters: Json) -> Reply | Awaitable[Reply]:
+        """Carried out at once, or a long poll that has nothing yet. Raises AwsError."""
+        action: Callable[[Json], Reply | Awaitable[Reply]] = getattr(self, f"_{operation}")
         try:
-            answer = action(parameters)
-            reply: Reply = await answer if asyncio.iscoroutine(answer) else answer
-            return reply
+            return action(parameters)
         except Refused as refused:
             name = "".join(part.capitalize() for part in operation.split("_"))
             resource = str(parameters.get("QueueUrl") or parameters.get("QueueName") or "")
@@ -87,6 +110,9 @@ class SimulatedSqs:
                 self.queues,
                 given.get("Attributes", {}),
                 self._obeys_expired,
+                self._watch,
+                self.behaviour,
+                self._random,
             ),
         )
         return {"QueueUrl": PREFIX + name}
@@ -130,7 +156,7 @@ class SimulatedSqs:
             raise Refused(
                 "AWS.SimpleQueueService.BatchRequestTooLong", "Batch requests cannot be longer than 1 MiB."
             )
-        return _each(entries, lambda entry: self._send(queue, entry))
+        return self._each(entries, lambda entry: self._send(queue, entry))
 
     def _send(self, queue: Messages, entry: Json) -> Reply:
         body, delay = entry["MessageBody"], _between(entry, "DelaySeconds", 0, 0, LONGEST_DELAY)
@@ -144,53 +170,72 @@ class SimulatedSqs:
             )
         return {"MessageId": queue.add(body, entry.get("MessageAttributes", {}), delay)}
 
-    async def _receive_message(self, given: Json) -> Reply:
+    def _receive_message(self, given: Json) -> Reply | Awaitable[Reply]:
         queue = self._find(given)
         most = _between(given, "MaxNumberOfMessages", 1, 1, 10)
         hide = _between(given, "VisibilityTimeout", queue.visibility, 0, LONGEST_VISIBILITY)
         wait = _between(given, "WaitTimeSeconds", 0, 0, LONGEST_WAIT)
+        found = queue.take(most, hide, short=wait == 0)
+        return _shown(found, given) if found or not wait else self._long_poll(queue, most, hide, wait, given)
+
+    async def _long_poll(self, queue: Messages, most: int, hide: int, wait: int, given: Json) -> Reply:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait
-        while True:
-            found = queue.take(most, hide, short=wait == 0)
-            left = deadline - loop.time()
-            if found or left <= 0:
-                wanted = given.get("MessageSystemAttributeNames", []), given.get("MessageAttributeNames", [])
-                return {"Messages": [message.shown(*wanted) for message in found]} if found else {}
+        found: Sequence[Message] = ()
+        while not found and (left := deadline - loop.time()) > 0:
             await queue.wait(left)
+            found = queue.take(most, hide, short=False)
+        return _shown(found, given)
 
     def _delete_message(self, given: Json) -> Reply:
         return self._find(given).delete(given["ReceiptHandle"])
 
     def _delete_message_batch(self, given: Json) -> Reply:
         queue = self._find(given)
-        return _each(given["Entries"], lambda entry: queue.delete(entry["ReceiptHandle"]))
+        return self._each(given["Entries"], lambda entry: queue.delete(entry["ReceiptHandle"]))
 
     def _change_message_visibility(self, given: Json) -> Reply:
         return self._hide(self._find(given), given)
 
     def _change_message_visibility_batch(self, given: Json) -> Reply:
         queue = self._find(given)
-        return _each(given["Entries"], lambda entry: self._hide(queue, entry))
+        return self._each(given["Entries"], lambda entry: self._hide(queue, entry))
 
     def _hide(self, queue: Messages, entry: Json) -> Reply:
         seconds = _between(entry, "VisibilityTimeout", 0, 0, LONGEST_VISIBILITY)
         return queue.change(entry["ReceiptHandle"], seconds)
 
+    def _each(self, entries: Sequence[Json], act: Callable[[Json], Reply]) -> Reply:
+        """The request succeeds as long as it is well made, whatever becomes of its entries."""
+        _check_batch(entries)
+        successful: list[Mapping[str, Any]] = []
+        failed: list[Mapping[str, Any]] = []
+        for entry in entries:
+            try:
+                successful.append({"Id": entry["Id"], **self._one(entry, act)})
+            except Refused as refused:
+                theirs = refused.code == INTERNAL
+                failed.append(
+                    {
+                        "Id": entry["Id"],
+                        "Code": refused.code,
+                        "Message": str(refused),
+                        "SenderFault": not theirs,
+                    }
+                )
+        return {"Successful": successful, "Failed": failed}
 
-def _each(entries: Sequence[Json], act: Callable[[Json], Reply]) -> Reply:
-    """The request succeeds as long as it is well made, whatever becomes of its entries."""
-    _check_batch(entries)
-    successful: list[Mapping[str, Any]] = []
-    failed: list[Mapping[str, Any]] = []
-    for entry in entries:
-        try:
-            successful.append({"Id": entry["Id"], **act(entry)})
-        except Refused as refused:
-            failed.append(
-                {"Id": entry["Id"], "Code": refused.code, "Message": str(refused), "SenderFault": True}
-            )
-    return {"Successful": successful, "Failed": failed}
+    def _one(self, entry: Json, act: Callable[[Json], Reply]) -> Reply:
+        if self.behaviour.failing and self._random.random() < self.behaviour.failing:
+            if self._random.random() < CARRIED_OUT:
+                act(entry)
+            raise Refused(INTERNAL, "The service failed at this entry.")
+        return act(entry)
+
+
+def _shown(found: Sequence[Message], given: Json) -> Reply:
+    wanted = given.get("MessageSystemAttributeNames", []), given.get("MessageAttributeNames", [])
+    return {"Messages": [message.shown(*wanted) for message in found]} if found else {}
 
 
 def _check_batch(entries: Sequence[Json]) -> None:

@@ -6,52 +6,18 @@ import asyncio
 import heapq
 import json
 from collections import deque
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from random import Random
 from typing import Any
 
+from controller.simulation.services.sqs_behaviour import LATE, SOON, Behaviour, Counts, Past
+from controller.simulation.services.sqs_message import Message, Refused, Watch
 from runner.aws import Reply
 from runner.ports import Clock
 
 TOTAL_VISIBILITY = 43200
 RETENTION = 4 * 86400
 ARN = "arn:aws:sqs:us-east-1:123456789012:"
-
-
-class Refused(Exception):
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        super().__init__(message)
-
-
-@dataclass(slots=True, eq=False)
-class Message:
-    """`version` grows with every move, so that an outdated entry of a heap or deque is known as such."""
-
-    id: str
-    body: str
-    attributes: Mapping[str, Any]
-    sent_at: float
-    source: str = ""
-    receives: int = 0
-    received_at: float = 0.0
-    first_received_at: float = 0.0
-    handle: str = ""
-    version: int = 0
-
-    def shown(self, system: Collection[str], custom: Collection[str]) -> Mapping[str, Any]:
-        known = {
-            "ApproximateReceiveCount": str(self.receives),
-            "SentTimestamp": str(int(self.sent_at * 1000)),
-            "ApproximateFirstReceiveTimestamp": str(int(self.first_received_at * 1000)),
-            **({"DeadLetterQueueSourceArn": self.source} if self.source else {}),
-        }
-        shown: dict[str, Any] = {"MessageId": self.id, "ReceiptHandle": self.handle, "Body": self.body}
-        if attributes := {k: v for k, v in known.items() if k in system or "All" in system}:
-            shown["Attributes"] = attributes
-        if attributes := {k: v for k, v in self.attributes.items() if k in custom or "All" in custom}:
-            shown["MessageAttributes"] = attributes
-        return shown
 
 
 class Messages:
@@ -63,6 +29,9 @@ class Messages:
         others: Mapping[str, Messages],
         attributes: Mapping[str, str],
         obeys_expired: bool,
+        watch: Watch,
+        behaviour: Behaviour,
+        random: Random,
     ) -> None:
         self.name = name
         self.visibility = int(attributes.get("VisibilityTimeout", 30))
@@ -72,13 +41,17 @@ class Messages:
         self._retention = float(attributes.get("MessageRetentionPeriod", RETENTION))
         self._redrive = json.loads(attributes.get("RedrivePolicy", "{}"))
         self._obeys_expired = obeys_expired
+        self._watch = watch
+        self._behaviour = behaviour
+        self._random = random
+        self._past = Past()
         self._all: dict[str, Message] = {}
         self._visible: deque[tuple[int, Message]] = deque()
         self._hidden: list[tuple[float, int, int, Message]] = []
         self._in_flight: set[Message] = set()
         self._delayed: set[Message] = set()
         self._count = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}  # in order: who came first is served first
 
     def __len__(self) -> int:
         return len(self._all)
@@ -89,12 +62,16 @@ class Messages:
         self._all[message.id] = message
         if delay > 0:
             self._delayed.add(message)
+        self._watch("sent", self.name, message)
         self._show_in(message, delay)
         return message.id
 
     def take(self, most: int, hide: float, *, short: bool) -> list[Message]:
         self._settle()
+        most = self._brought(most, short)
         taken: list[Message] = []
+        if self._behaviour.shuffled and self._visible:
+            self._visible.rotate(self._random.randrange(len(self._visible)))
         while self._visible and len(taken) < most:
             version, message = self._visible[0]
             if version != message.version or self._removed(message):
@@ -110,8 +87,12 @@ class Messages:
 
     def delete(self, handle: str) -> Reply:
         message = self._of(handle)
-        if message is not None and message.handle == handle:
-            self._forget(message)
+        if message is not None and (message.handle == handle or self._chance(self._behaviour.stale)):
+            self._watch("deleted", self.name, message)
+            if self._chance(self._behaviour.ghosts):
+                self._haunt(message)
+            else:
+                self._forget(message)
         return {}
 
     def change(self, handle: str, seconds: float) -> Reply:
@@ -132,43 +113,62 @@ class Messages:
                 f"message is beyond the limit [{TOTAL_VISIBILITY} seconds].",
             )
         self._in_flight.add(message)
+        self._watch("hidden" if seconds else "shown", self.name, message)
         self._show_in(message, seconds)
         return {}
 
     def clear(self) -> None:
         for message in list(self._all.values()):
+            self._watch("purged", self.name, message)
             self._forget(message)
 
     def attributes(self) -> Mapping[str, str]:
         self._settle()
         for _, message in list(self._visible):
             self._expired(message)
-        hidden = len(self._in_flight) + len(self._delayed)
+        told = self._told()
         return {
-            "ApproximateNumberOfMessages": str(len(self._all) - hidden),
-            "ApproximateNumberOfMessagesNotVisible": str(len(self._in_flight)),
-            "ApproximateNumberOfMessagesDelayed": str(len(self._delayed)),
+            "ApproximateNumberOfMessages": str(told[0].visible),
+            "ApproximateNumberOfMessagesNotVisible": str(told[1].in_flight),
+            "ApproximateNumberOfMessagesDelayed": str(told[2].delayed),
             "QueueArn": ARN + self.name,
             "VisibilityTimeout": str(self.visibility),
             **({"RedrivePolicy": json.dumps(self._redrive)} if self._redrive else {}),
         }
 
+    def _told(self) -> list[Counts]:
+        """For each of the counts, those of the time that it tells of."""
+        lag = self._behaviour.lag
+        if not lag:
+            return [self._counts()] * 3
+        self._note()
+        return [self._past.as_of(self._now() - self._random.uniform(0.0, lag)) for _ in range(3)]
+
+    def _counts(self) -> Counts:
+        hidden = len(self._in_flight) + len(self._delayed)
+        return Counts(len(self._all) - hidden, len(self._in_flight), len(self._delayed))
+
+    def _note(self) -> None:
+        if self._behaviour.lag:
+            self._past.note(self._now(), self._counts(), self._behaviour.lag)
+
     def notify(self) -> None:
-        for waiting in self._waiting:
+        for waiting in tuple(self._waiting):
             _wake(waiting)
 
     async def wait(self, seconds: float) -> None:
         """Until there may be something to take, at most so long."""
+        self._drop_outdated()
         if self._hidden:
             seconds = min(seconds, max(0.0, self._hidden[0][0] - self._now()))
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         timer = asyncio.get_running_loop().call_later(seconds, _wake, waiting)
-        self._waiting.add(waiting)
+        self._waiting[waiting] = None
         try:
             await waiting
         finally:
             timer.cancel()
-            self._waiting.discard(waiting)
+            self._waiting.pop(waiting, None)
 
     def _of(self, handle: str) -> Message | None:
         message_id, _, receives = handle.rpartition("#")
@@ -182,16 +182,42 @@ class Messages:
         message.first_received_at = message.first_received_at or message.received_at
         message.handle = f"{message.id}#{message.receives}"
         self._in_flight.add(message)
+        self._watch("received", self.name, message)
         self._show_in(message, hide)
+        if self._chance(self._behaviour.duplicates):
+            self._hide_until(
+                self._now() + self._random.choice((0.0, self._random.uniform(0.0, SOON))), message
+            )
         return message
+
+    def _haunt(self, message: Message) -> None:
+        """It is deleted, but for a copy that comes back."""
+        message.handle = ""
+        self._in_flight.discard(message)
+        self._delayed.add(message)
+        self._watch("reappears", self.name, message)
+        self._show_in(message, self._random.uniform(0.0, LATE))
+
+    def _brought(self, most: int, short: bool) -> int:
+        """How many of so many a receive brings at most: none only of a short poll."""
+        if not self._chance(self._behaviour.short):
+            return most
+        return self._random.randint(0 if short else 1, most)
+
+    def _chance(self, share: float) -> bool:
+        return share > 0 and self._random.random() < share
 
     def _show_in(self, message: Message, seconds: float) -> None:
         message.version += 1
-        self._count += 1
-        heapq.heappush(self._hidden, (self._now() + seconds, self._count, message.version, message))
+        self._hide_until(self._now() + seconds, message)
         if seconds <= 0:
             self._settle()
+        self._note()
         self.notify()
+
+    def _hide_until(self, time: float, message: Message) -> None:
+        self._count += 1
+        heapq.heappush(self._hidden, (time, self._count, message.version, message))
 
     def _settle(self) -> None:
         now = self._now()
@@ -202,6 +228,11 @@ class Messages:
                 self._delayed.discard(message)
                 self._visible.append((version, message))
 
+    def _drop_outdated(self) -> None:
+        """So that nobody is woken for a message that was hidden for longer since."""
+        while self._hidden and self._hidden[0][2] != self._hidden[0][3].version:
+            heapq.heappop(self._hidden)
+
     def _removed(self, message: Message) -> bool:
         """Whether a visible message is not to be handed out but dropped, or moved to the dead letters."""
         return self._expired(message) or self._redriven(message)
@@ -209,6 +240,7 @@ class Messages:
     def _expired(self, message: Message) -> bool:
         if self._now() - message.sent_at <= self._retention:
             return False
+        self._watch("expired", self.name, message)
         self._forget(message)
         return True
 
@@ -218,6 +250,7 @@ class Messages:
         target = self._others.get(self._redrive["deadLetterTargetArn"].rpartition(":")[2])
         if target is None:
             return False
+        self._watch("redriven", self.name, message)
         self._forget(message)
         target.adopt(message, ARN + self.name)
         return True
@@ -235,6 +268,7 @@ class Messages:
         self._all.pop(message.id, None)
         self._in_flight.discard(message)
         self._delayed.discard(message)
+        self._note()
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

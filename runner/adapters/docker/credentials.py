@@ -40,6 +40,14 @@ async def authorization(image: str, settings: Path) -> str | None:
     return base64.urlsafe_b64encode(content.encode()).decode()
 
 
+def has_helper(image: str, settings: Path) -> bool:
+    """Whether a program is to be asked for the registry's credentials, which it may have another time: one that fails
+    says the same as one that has none."""
+    config = _read(settings)
+    helper = (config.get("credHelpers") or {}).get(registry_of(image))
+    return isinstance(helper, str) or isinstance(config.get("credsStore"), str)
+
+
 def _stored(auths: dict[str, Any], registry: str) -> dict[str, str] | None:
     keys = (registry, f"https://{registry}", f"https://{registry}/v1/", f"https://{registry}/v2/")
     entry = next((auths[key] for key in keys if isinstance(auths.get(key), dict)), None)

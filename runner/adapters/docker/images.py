@@ -15,7 +15,7 @@ import aiohttp
 from runner.adapters.docker.api import Api, Details
 from runner.adapters.docker.background import Background
 from runner.adapters.docker.client import ApiError, NoAnswerError
-from runner.adapters.docker.credentials import authorization
+from runner.adapters.docker.credentials import authorization, has_helper
 from runner.errors import EngineUnavailable, ImageError
 
 TRIES = 5
@@ -35,6 +35,8 @@ HOPELESS = re.compile(
     r"|no basic auth credentials|authentication required|does not exist",
     re.IGNORECASE,
 )
+# The same, unless somebody was to give them.
+NO_CREDENTIALS = "no basic auth credentials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,9 @@ class Images:
                 await self._pull_once(name)
             except (ApiError, NoAnswerError, TimeoutError) as error:
                 problem = str(error)
-                if isinstance(error, ApiError) and (error.final or HOPELESS.search(problem)):
+                if NO_CREDENTIALS in problem and has_helper(name, self._settings):
+                    problem += ": the credential helper gave nothing"
+                elif isinstance(error, ApiError) and (error.final or HOPELESS.search(problem)):
                     message = f"image {name}: {problem}"
                     raise ImageError(message) from error
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 
-from runner.adapters.dynamodb import keys, stored, streams, tasks
+from runner.adapters.dynamodb import hints, keys, stored, streams, tasks
 from runner.adapters.dynamodb.standing import Standing
 from runner.adapters.dynamodb.table import LARGEST_PAGE, Table
 from runner.adapters.dynamodb.tasks import TaskItem
@@ -36,7 +36,7 @@ async def listing(
         found = every(table, standing, after, min(limit, LARGEST_PAGE))
     else:
         running = (await stored.total(table, standing)).active if Status.RUNNING in statuses else ()
-        found = unsuccessful(table, standing, after, running)
+        found = unsuccessful(table, standing, after, running, statuses, limit)
     records: list[TaskRecord] = []
     async for item in found:
         item = tasks.as_it_stands(standing, item, array.rank(item.index))
@@ -57,25 +57,39 @@ async def every(
 
 
 async def unsuccessful(
-    table: Table, standing: Standing, after: int = -1, running: Sequence[int] = ()
+    table: Table,
+    standing: Standing,
+    after: int = -1,
+    running: Sequence[int] = (),
+    statuses: Collection[Status] | None = None,
+    limit: int = TOGETHER,
 ) -> AsyncIterator[TaskItem]:
-    """The items of tasks that once ended without success, and of those in `running`, by index."""
+    """The items of tasks that once ended without success, and of those in `running`, by index. `statuses`: only those
+    that may be one of these. `limit`: no more are likely to be wanted."""
+    enough = min(TOGETHER, max(1, limit))
     together: list[int] = []
-    async for index in _merged(table, standing, after, running):
+    async for index in _merged(_hinted(table, standing, after, statuses), after, running):
         together.append(index)
-        if len(together) == TOGETHER:
+        if len(together) >= enough:
             for item in await read(table, standing, together):
                 yield item
-            together = []
+            together, enough = [], min(TOGETHER, 4 * enough)
     for item in await read(table, standing, together):
         yield item
 
 
-async def _merged(table: Table, standing: Standing, after: int, running: Sequence[int]) -> AsyncIterator[int]:
-    left = [index for index in running if index > after]
+async def _hinted(
+    table: Table, standing: Standing, after: int, statuses: Collection[Status] | None
+) -> AsyncIterator[int]:
     partitions = keys.hints(standing.job_id, standing.buckets)
     async for hint in streams.ordered(table, partitions, after):
-        index = int(hint["sk"])
+        if statuses is None or hints.may_lead_to(hint, standing, statuses):
+            yield int(hint["sk"])
+
+
+async def _merged(hinted: AsyncIterator[int], after: int, running: Sequence[int]) -> AsyncIterator[int]:
+    left = [index for index in running if index > after]
+    async for index in hinted:
         while left and left[0] <= index:
             smaller = left.pop(0)
             if smaller < index:

@@ -20,6 +20,10 @@ class Lifetime:
     def expires(self) -> int | None:
         return None if self.history is None else int(self.now() + self.history)
 
+    def outlived(self, created_at: float) -> bool:
+        """Records of the job's tasks may be gone, as if these had never begun."""
+        return self.history is not None and self.now() > created_at + self.history
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.adapters.dynamodb import keys, outcomes, tasks
+from runner.adapters.dynamodb import hints, keys, outcomes, tasks
 from runner.adapters.dynamodb.context import Context
 from runner.adapters.dynamodb.standing import Standing
 from runner.adapters.dynamodb.sums import End, Mark
+from runner.adapters.dynamodb.table import Condition, Written
+from runner.adapters.dynamodb.tasks import TaskItem
 from runner.adapters.dynamodb.totals import Account
 from runner.adapters.dynamodb.values import Item
 from runner.aws import AwsError
+from runner.errors import Unavailable
 from runner.model import Attempt, Charge, Outcome, Status, TaskId
 from runner.records import Verdict
 
@@ -69,6 +73,16 @@ class _Write:
         return self.settled.attempt.number
 
     @property
+    def succeeded(self) -> bool:
+        """Then it is of no round: success is for all rounds alike."""
+        return self.settled.status is Status.SUCCEEDED
+
+    @property
+    def as_written(self) -> Condition:
+        """It has been carried out, and the task was not begun since."""
+        return tasks.current(self.number, self.settled.status)
+
+    @property
     def lifted(self) -> bool:
         """What cancelled it was lifted before it could stop."""
         return self.settled.status is Status.CANCELLED and self.standing.ending is None
@@ -105,30 +119,54 @@ class Finishing:
         standing = await (standings.once(job_id) if succeeded else standings.now(job_id))
         if standing is None:
             return None
-        if not succeeded:
-            await self._hint(settled, standing)
         with self._context.totals.account(standing) as account:
             text, now = outcomes.encode(settled.outcome), self._context.now()
             write = _Write(settled, standing, account, account.mark(), text, now)
+            if not succeeded:
+                await self._hint(write)
             return account if await self._carry_out(write) else None
 
-    async def _hint(self, settled: Settlement, standing: Standing) -> None:
-        """First, so that it is never missing: one that leads nowhere does no harm."""
-        key = keys.hint(settled.attempt.task, standing.buckets)
-        await self._context.table.put({**key._asdict(), "expires": self._context.lifetime.expires()})
+    async def _hint(self, write: _Write) -> None:
+        key = keys.hint(write.task, write.standing.buckets)
+        status, expires = write.settled.status, self._context.lifetime.expires()
+        await hints.leave(self._context.table, key, write.number, status, write.round, expires)
 
     async def _carry_out(self, write: _Write) -> bool:
+        written = await self._update(write, tasks.current(write.number))
+        if not written.ok:
+            return await self._recognised(write, written.item)
+        try:
+            write = await self._in_the_latest_round(write)
+        except asyncio.CancelledError:
+            self._context.totals.ended(write.account, write.end)
+            raise
+        self._context.totals.ended(write.account, write.end)
+        return True
+
+    async def _update(self, write: _Write, condition: Condition) -> Written:
         key = keys.task(write.task, write.standing.buckets)
         changes = {**_changes(write), "expires": self._context.lifetime.expires()}
         try:
-            written = await self._context.table.update(key, changes, tasks.current(write.number))
+            return await self._context.table.update(key, changes, condition)
         except AwsError:
             write.account.doubtful.add(write.mark)
             raise
-        if written.ok:
-            self._context.totals.ended(write.account, write.end)
-            return True
-        return await self._recognised(write, written.item)
+
+    async def _in_the_latest_round(self, write: _Write) -> _Write:
+        """What stands at last. A round opened just before the write may have come past a task that still ran, and will
+        not send it again: so it has to end in that round. One opened after it finds it ended."""
+        while not write.succeeded:
+            try:
+                standing = await self._context.standings.now(write.task.job_id)
+            except Unavailable:
+                break  # it stands, and nearly always rightly so
+            if standing is None or standing.round == write.standing.round:
+                break
+            later = replace(write, standing=standing)
+            if not (await self._update(later, write.as_written)).ok:
+                break  # begun anew
+            write = later
+        return write
 
     async def _recognised(self, write: _Write, found: Item | None) -> bool:
         """Whether what stands for this attempt, as its task's latest or in history, says the same."""
@@ -138,9 +176,16 @@ class Finishing:
         item = tasks.unpack(found) if found else None
         if item is None or item.number != write.number or item.outcome != write.text:
             return False
-        if write.account.uncounted(item.end_mark, write.mark):
-            self._context.totals.ended(write.account, write.end)
+        mark = item.end_mark
+        if mark is not None and write.account.uncounted(mark, write.mark):
+            self._context.totals.ended(write.account, await self._end_of(replace(write, mark=mark), item))
         return True
+
+    async def _end_of(self, write: _Write, item: TaskItem) -> End:
+        """Of an earlier write that was not counted: in its own round, if it cannot be brought into this one."""
+        if not write.succeeded and (await self._update(write, write.as_written)).ok:
+            return (await self._in_the_latest_round(write)).end
+        return tasks.end_of(item) or write.end
 
 
 def _changes(write: _Write) -> dict[str, Any]:
@@ -157,6 +202,7 @@ def _changes(write: _Write) -> dict[str, Any]:
         changes |= {
             "settled": write.round,
             "lifted": write.standing.round if write.lifted else None,
+            "resent": None,  # of an earlier write of this
             "reason": settled.reason[:LONGEST_REASON] or None,
             "user_failures": settled.user_failures or None,
             "infra_failures": settled.infra_failures or None,

@@ -3,7 +3,7 @@
     J#JOB            state · body#NN            a job as a whole · what was submitted
     T#JOB#BUCKET     INDEX                      a task's latest attempt
     A#JOB#BUCKET     INDEX#NUMBER               an attempt before the latest
-    F#JOB#BUCKET     INDEX                      "this one ended without success once": a hint where to look
+    F#JOB#BUCKET     INDEX                      how it last ended without success: a hint where to look
     S#JOB#PART       SOURCE                     what one process counted
     L · N#NAME · I   CREATED#JOB · JOB          jobs by time · by name · by id
     U                CREATED#JOB                those that may be unfinished
@@ -22,7 +22,7 @@ from hashlib import sha256
 from typing import NamedTuple
 from zlib import crc32
 
-from runner.adapters.dynamodb.values import storable
+from runner.adapters.dynamodb.values import Item, storable
 from runner.model import TaskId
 
 # A partition takes 1,000 writes a second, and a task makes two; these many tasks share one.
@@ -60,6 +60,11 @@ def state(job_id: str) -> Key:
 
 def body(job_id: str, chunk: int) -> Key:
     return Key(f"J#{job_id}", f"body#{chunk:02d}")
+
+
+def job_of(item: Item) -> str:
+    """The id of the job whose state or body it is."""
+    return str(item["pk"]).removeprefix("J#")
 
 
 def index(number: int) -> str:

@@ -48,6 +48,7 @@ class DynamoLedger:
         self._standings = Standings(self._table, fresh)
         self._totals = Totals(self._table, name, linger, lifetime.expires)
         context = Context(self._table, now, lease, lifetime, self._standings, self._totals)
+        self._outlook = leadership.Outlook(self._table, now)
         self._bodies = Bodies(self._table)
         self._beats = Beats(self._table, name, now, self._standings)
         self._finishing = Finishing(context)
@@ -90,4 +91,4 @@ class DynamoLedger:
         await leadership.report(self._table, report)
 
     async def supervision(self) -> Supervision:
-        return await leadership.supervision(self._table, self._now())
+        return await self._outlook.look()

@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
-from typing import NamedTuple
 
-from runner.adapters.dynamodb import browsing, catalogue, enqueueing, leadership, recount, standing, stored
+from runner.adapters.dynamodb import browsing, catalogue, enqueueing, leadership, standing, stored
 from runner.adapters.dynamodb.bodies import Bodies
 from runner.adapters.dynamodb.catalogue import Filter
 from runner.adapters.dynamodb.context import Lifetime
 from runner.adapters.dynamodb.leadership import Leadership
 from runner.adapters.dynamodb.registration import register
+from runner.adapters.dynamodb.seen import Seen, Stored, see
 from runner.adapters.dynamodb.standing import Standing
-from runner.adapters.dynamodb.sums import Total, pack_total
 from runner.adapters.dynamodb.table import Table
-from runner.adapters.dynamodb.vigil import PATIENCE, Vigil
-from runner.errors import Conflict, Unavailable
+from runner.adapters.dynamodb.tidying import Tidying
+from runner.adapters.dynamodb.vigil import PATIENCE
+from runner.adapters.unreadable import leave_out
+from runner.errors import Conflict, StorageError, Unavailable
 from runner.model import Job, Status, TaskId
 from runner.ports import Clock
 from runner.records import AttemptRecord, Ending, HostReport, JobRecord, TaskRecord, Window
 
 TOGETHER = 25
 TRIES = 5
-
-
-class Stored(NamedTuple):
-    job: Job
-    standing: Standing
-
-
-class Seen(NamedTuple):
-    """A job, as its sums make it out."""
-
-    job: Job
-    standing: Standing
-    total: Total
-
-    @property
-    def record(self) -> JobRecord:
-        total, now = self.total, self.standing
-        return JobRecord(
-            job=self.job,
-            counts=now.counts(total),
-            round=now.round,
-            sent=now.sent,
-            queued=now.queued(total),
-            released_at=now.released_at,
-            ending=now.ending,
-            first_started_at=total.first,
-            last_finished_at=total.last,
-            task_seconds=total.seconds,
-            cpu_seconds=total.cpu,
-            peak_memory=total.peak,
-        )
 
 
 class DynamoRecords:
@@ -77,8 +47,7 @@ class DynamoRecords:
         self._lifetime = Lifetime(now, history)
         self._bodies = Bodies(table)
         self._leadership = Leadership(table, now)
-        self._vigil = Vigil(patience)
-        self._patience = patience
+        self._tidying = Tidying(table, self._lifetime, self._mark, patience)
 
     async def register(self, job: Job) -> tuple[JobRecord, bool]:
         found, body, created = await register(self._table, self._bodies, job, self._mark())
@@ -97,16 +66,24 @@ class DynamoRecords:
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
         records: list[JobRecord] = []
-        together: list[str] = []
-        enough = TOGETHER if limit is None else min(TOGETHER, limit)
-        async for job_id in catalogue.ids(self._table, Filter(name, id_prefix, unfinished)):
-            together.append(job_id)
-            if len(together) >= enough:
-                records += await self._records(together, unfinished)
-                together = []
+        together = TOGETHER if limit is None else min(TOGETHER, limit)
+        async for seen in self._listed(Filter(name, id_prefix, unfinished), together):
+            if not (unfinished and seen.record.status.terminal):
+                records.append(seen.record)
             if limit is not None and len(records) >= limit:
-                return records[:limit]
-        return [*records, *await self._records(together, unfinished)][:limit]
+                break
+        return records
+
+    async def tidy(self) -> Sequence[JobRecord]:
+        records: list[JobRecord] = []
+        async for seen in self._listed(Filter(unfinished=True), TOGETHER):
+            try:
+                await self._tidying.see_to(seen)
+            except StorageError as error:  # of that one job
+                leave_out("job", seen.job.id, str(error))
+            if not seen.record.status.terminal:
+                records.append(seen.record)
+        return records
 
     async def release(self, job_id: str, at: float) -> None:
         await stored.change(self._table, job_id, self._mark(), lambda found: standing.released(found, at))
@@ -136,7 +113,7 @@ class DynamoRecords:
 
     async def _reopen(self, seen: Seen, released_at: float | None) -> bool:
         """False if the job has changed since it was seen."""
-        if self._outlived(seen.job):
+        if self._lifetime.outlived(seen.job.created_at):
             message = (
                 f"job {seen.job.id} is as old as its history is kept, and cannot be run again; submit it anew"
             )
@@ -180,9 +157,7 @@ class DynamoRecords:
             return ()
         indices = await enqueueing.outstanding(self._table, found.job.array, found.standing, limit, after)
         if not indices and after < 0 and seen.record.queued:
-            # So they have all ended, and the sums do not know it; or they are to be sent on their own.
-            await self._recount(found.standing)
-            await stored.change(self._table, job_id, self._mark(), standing.doubted)
+            await self._tidying.make_whole(found.standing)
         return indices
 
     async def task(self, task: TaskId) -> TaskRecord | None:
@@ -225,62 +200,23 @@ class DynamoRecords:
         return Stored(job, found) if job is not None and found is not None else None
 
     async def _see(self, found: Stored) -> Seen:
-        return Seen(found.job, found.standing, await stored.total(self._table, found.standing))
+        return await see(self._table, found)
 
-    async def _records(self, job_ids: Sequence[str], unfinished: bool) -> Sequence[JobRecord]:
+    async def _listed(self, wanted: Filter, together: int) -> AsyncIterator[Seen]:
+        """Read `together` at a time. Without those that cannot be read."""
+        job_ids: list[str] = []
+        async for job_id in catalogue.ids(self._table, wanted):
+            job_ids.append(job_id)
+            if len(job_ids) >= together:
+                for seen in await self._see_all(job_ids):
+                    yield seen
+                job_ids = []
+        for seen in await self._see_all(job_ids):
+            yield seen
+
+    async def _see_all(self, job_ids: Sequence[str]) -> Sequence[Seen]:
         standings, jobs = await asyncio.gather(
             stored.read_all(self._table, job_ids), self._bodies.read_all(job_ids)
         )
         known = [Stored(jobs[id_], standings[id_]) for id_ in job_ids if id_ in jobs and id_ in standings]
-        seen = await asyncio.gather(*(self._see(found) for found in known))
-        if not unfinished:
-            return [each.record for each in seen]
-        return [each.record for each in seen if await self._still_unfinished(each)]
-
-    async def _still_unfinished(self, seen: Seen) -> bool:
-        """Sees to what nobody else would: jobs that are over go from the list, those that stand still are looked at."""
-        job_id, events = seen.job.id, seen.total.events
-        if seen.record.status.terminal:
-            complete = seen.total.finished >= seen.standing.size
-            # Of one that ended as a whole, something that had just begun may not have been counted yet.
-            quiet = self._vigil.quiet(job_id, events) >= self._patience
-            if complete and seen.total.short:
-                await self._recount(seen.standing)
-            elif seen.standing.over or complete or quiet:
-                await self._close(seen)
-            return False
-        if self._outlived(seen.job):
-            reason = "it was not over when its history began to be deleted"
-            await self.end(job_id, Ending(Status.FAILED, reason, self._now()))
-        elif seen.record.queued and self._vigil.due(job_id, events) and not await self._runs(seen):
-            await self.outstanding(job_id, 1)
-        return True
-
-    async def _recount(self, found: Standing) -> None:
-        await recount.recount(self._table, found, self._lifetime.expires())
-
-    async def _runs(self, seen: Seen) -> bool:
-        running = seen.total.active[:TOGETHER]
-        items = await browsing.read(self._table, seen.standing, running)
-        return any(item.status is Status.RUNNING for item in items)
-
-    async def _close(self, seen: Seen) -> None:
-        job_id, round_ = seen.job.id, seen.standing.round
-        expires = self._lifetime.expires()
-        sums = pack_total(seen.total, round_)
-
-        def decide(found: Standing) -> Standing | None:
-            return standing.closed(found, sums) if found.version == seen.standing.version else None
-
-        changed = await stored.change(self._table, job_id, self._mark(), decide, expires)
-        if changed is None and not seen.standing.over:
-            return  # something happened to it meanwhile
-        if expires is not None:
-            await catalogue.keep(self._table, seen.standing, seen.job, expires)
-        await catalogue.strike(self._table, seen.standing)
-        self._vigil.forget(job_id)
-
-    def _outlived(self, job: Job) -> bool:
-        """Records of its tasks may be gone, as if these had never begun."""
-        history = self._lifetime.history
-        return history is not None and self._now() > job.created_at + history
+        return await asyncio.gather(*map(self._see, known))

@@ -87,4 +87,4 @@ async def _found(table: Table, known: Bodies, job: Job) -> tuple[Standing, Job] 
 
 def _essence(job: Job) -> dict[str, Any]:
     packed = pack_job(job)
-    return {name: packed[name] for name in packed if name not in ("id", "created_at")}
+    return {name: packed[name] for name in packed if name not in ("id", "created_at", "user")}

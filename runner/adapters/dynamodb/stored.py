@@ -12,8 +12,9 @@ from runner.adapters.dynamodb.reading import not_understood
 from runner.adapters.dynamodb.standing import Standing
 from runner.adapters.dynamodb.table import Condition, Table
 from runner.adapters.dynamodb.values import Item
+from runner.adapters.unreadable import leave_out
 from runner.codec import JOB_ID
-from runner.errors import Unavailable
+from runner.errors import StorageError, Unavailable
 from runner.model import Status
 from runner.records import Ending
 
@@ -62,7 +63,7 @@ def unpack(item: Item) -> Standing:
     given = {name: item[name] for name in _PLAIN if name in item}
     given["released_at"] = None if released_at is None else float(released_at)
     return Standing(
-        job_id=str(item["pk"]).removeprefix("J#"),
+        job_id=keys.job_of(item),
         scans=tuple((round_, reached) for round_, reached in item["scans"]),
         ending=Ending(Status(ending[0]), ending[1], float(ending[2])) if ending else None,
         **given,
@@ -77,9 +78,15 @@ async def read(table: Table, job_id: str) -> Standing | None:
 
 
 async def read_all(table: Table, job_ids: Sequence[str], *, consistent: bool = True) -> dict[str, Standing]:
+    """Those that can be read."""
     wanted: list[Key] = [keys.state(job_id) for job_id in job_ids if JOB_ID.fullmatch(job_id)]
-    found = map(unpack, await table.batch(wanted, consistent=consistent)) if wanted else ()
-    return {standing.job_id: standing for standing in found}
+    found: dict[str, Standing] = {}
+    for item in await table.batch(wanted, consistent=consistent) if wanted else ():
+        try:
+            found[keys.job_of(item)] = unpack(item)
+        except StorageError as error:
+            leave_out("job", keys.job_of(item), str(error))
+    return found
 
 
 async def change(

@@ -3,8 +3,10 @@
 Its beats tell: who finds it held notes the last one, for the message that brought it, and hides that message for a
 lease and a margin; who brings the same message again and finds no newer beat takes over. That measures by the queue's
 time, so no two clocks need to agree. A queue may also deliver a message twice at once: where the wall clock says that
-no lease has passed since the note, the message is hidden for the rest. Clocks that disagree can make a takeover later
-by that much, and never permit one.
+no lease has passed since the note, or that the note was written less than a lease from now, the message is hidden for
+the rest. So clocks that disagree by less than a lease can make a takeover later by that much, and never permit one. One
+that is further off cannot be told from time that has passed: there a message delivered twice at once takes a task from
+an owner that lives and has not beaten since the note, whose next beat then tells it that it lost the task.
 
 Each message has a note of its own, so that duplicates do not keep each other waiting.
 """
@@ -59,7 +61,7 @@ class Takeover:
             fresh = Note(beat, note.held + 1 if note else 0, self._context.now())
             return await self._note(lease, standing, item, fresh)
         silence = self._context.now() - note.at
-        if 0 <= silence < self._context.lease:
+        if abs(silence) < self._context.lease:
             return _held(item, max(LEAST_MARGIN, self._hide - silence))
         return await self._take(attempt, job, standing, item, f"{item.owner} fell silent")
 

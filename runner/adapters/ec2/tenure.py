@@ -85,6 +85,7 @@ class Tenure:
             return
         membership = await self._group.membership()
         if membership is None:
+            self._beat_at = now + PAUSE
             return
         if self._hooks is None:
             self._hooks = await self._group.hooks(membership.group)

@@ -103,6 +103,7 @@ class S3Logs:
         self._outbox.seal()
 
     async def flush(self) -> None:
+        """Raises Unavailable if some are not stored within some seconds."""
         await self._shipper.flush()
 
     def writer(self, attempt: Attempt) -> LogWriter:

@@ -11,6 +11,8 @@ import structlog
 from runner.adapters.s3.objects import Bucket
 from runner.adapters.s3.outbox import Outbox
 from runner.aws import AwsError
+from runner.errors import Unavailable
+from runner.units import format_size
 
 log = structlog.get_logger()
 
@@ -61,14 +63,17 @@ class Shipper:
                 pause = min(LONGEST_PAUSE, 2 * pause)
 
     async def flush(self, within: float = FLUSH) -> None:
-        """Send everything there is, but do not try for longer than `within` seconds."""
+        """Send everything there is, but do not try for longer than `within` seconds. Raises Unavailable if not."""
         self._outbox.seal()
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while self._outbox.ready:
                     await self._send_next_or_wait()
         if self._outbox.ready:
-            log.error("logs not stored", objects=len(self._outbox.ready), bytes=self._outbox.size)
+            message = (
+                f"logs are not stored: {len(self._outbox.ready)} objects, {format_size(self._outbox.size)}"
+            )
+            raise Unavailable(message)
 
     async def _send_next_or_wait(self) -> None:
         try:

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from runner.adapters.sqlite.text import storable
-from runner.codec import decode_job, encode_job, pack_job
+from runner.adapters.unreadable import leave_out
+from runner.codec import DecodeError, decode_job, encode_job, pack_job
 from runner.errors import Conflict
 from runner.model import Job, Status
 from runner.records import Counts, Ending, JobRecord
@@ -21,7 +23,7 @@ _decode = lru_cache(maxsize=256)(decode_job)
 _LAST_CHARACTER = chr(0x10FFFF)
 
 _COLUMNS = """
-    SELECT body, jobs.job, size, round, sent, resend, released_at, ending, ending_reason, ended_at, over,
+    SELECT jobs.id, body, jobs.job, size, round, sent, resend, released_at, ending, ending_reason, ended_at, over,
         succeeded, failed, cancelled, first_started_at, last_finished_at, task_seconds, cpu_seconds,
         peak_memory
 """
@@ -100,7 +102,7 @@ def _key(job: Job) -> str | None:
 
 def _essence(job: Job) -> dict[str, Any]:
     packed = pack_job(job)
-    return {name: packed[name] for name in packed if name not in ("id", "created_at")}
+    return {name: packed[name] for name in packed if name not in ("id", "created_at", "user")}
 
 
 def job(connection: sqlite3.Connection, *, job_id: str) -> Job | None:
@@ -118,7 +120,7 @@ def _stored(connection: sqlite3.Connection, number: int | None) -> JobRecord:
 
 
 def listing(connection: sqlite3.Connection, *, wanted: Filter) -> Sequence[JobRecord]:
-    sql, values = _SELECT_UNFINISHED if wanted.unfinished else _SELECT, list[str | int]()
+    sql, values = _SELECT_UNFINISHED if wanted.unfinished else _SELECT, list[str]()
     if wanted.name is not None:
         sql += " AND name = ?"
         values.append(storable(wanted.name))
@@ -126,8 +128,17 @@ def listing(connection: sqlite3.Connection, *, wanted: Filter) -> Sequence[JobRe
         prefix = storable(wanted.id_prefix)
         sql += " AND id BETWEEN ? AND ?"
         values += [prefix, prefix + _LAST_CHARACTER]
-    rows = connection.execute(sql + " ORDER BY jobs.job DESC LIMIT ?", (*values, wanted.limit)).fetchall()
-    return [_record(connection, row) for row in rows]
+    rows = connection.execute(sql + " ORDER BY jobs.job DESC", values)
+    records = (record for row in rows if (record := _readable(connection, row)) is not None)
+    return list(islice(records, wanted.limit if wanted.limit >= 0 else None))
+
+
+def _readable(connection: sqlite3.Connection, row: Sequence[Any]) -> JobRecord | None:
+    try:
+        return _record(connection, row)
+    except DecodeError as error:
+        leave_out("job", row[0], str(error))
+        return None
 
 
 def running(connection: sqlite3.Connection, number: int) -> tuple[int, float | None]:
@@ -143,11 +154,11 @@ def running(connection: sqlite3.Connection, number: int) -> tuple[int, float | N
 
 
 def _record(connection: sqlite3.Connection, row: Sequence[Any]) -> JobRecord:
-    progress = Progress(*row[1:])
+    progress = Progress(*row[2:])
     active, began = (0, None) if progress.over else running(connection, progress.job)
     started = [at for at in (progress.first_started_at, began) if at is not None]
     return JobRecord(
-        job=_decode(row[0]),
+        job=_decode(row[1]),
         counts=_counts(progress, active),
         round=progress.round,
         sent=progress.sent,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from runner.codec import decode_report, encode_report
+from runner.adapters.unreadable import leave_out
+from runner.codec import DecodeError, decode_report, encode_report
 from runner.ports import Supervision
 from runner.records import HostReport
 
@@ -53,5 +54,14 @@ def report(connection: sqlite3.Connection, *, report: HostReport) -> None:
 
 
 def hosts(connection: sqlite3.Connection) -> Sequence[HostReport]:
-    rows = connection.execute("SELECT body FROM hosts ORDER BY seen_at DESC, host").fetchall()
-    return [decode_report(body) for (body,) in rows]
+    rows = connection.execute("SELECT host, body FROM hosts ORDER BY seen_at DESC, host").fetchall()
+    found = [_read(host, body) for host, body in rows]
+    return [each for each in found if each is not None]
+
+
+def _read(host: str, body: str) -> HostReport | None:
+    try:
+        return decode_report(body)
+    except DecodeError as error:
+        leave_out("host", host, str(error))
+        return None

@@ -1,0 +1,192 @@
+"""One run of a workload under a policy."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from controller.simulation.model.agenda import Agenda
+from controller.simulation.model.conditions import Conditions
+from controller.simulation.model.floor import Floor
+from controller.simulation.model.groups import Group
+from controller.simulation.model.machines import Machine, State, Task
+from controller.simulation.model.policy import Policy, Progress, Sight
+from controller.simulation.model.rest import Rest
+from controller.simulation.model.workload import Bag, Workload
+from runner.model import Job, Limits
+from runner.array import Array
+from runner.records import Backlog
+from runner.routing import Routes
+
+# A fleet that has not gone for so long after the last task never will; what it costs until then is counted.
+PATIENCE = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How many machines boot and serve, and how many tasks wait and run, at a moment."""
+
+    at: float
+    booting: int
+    serving: int
+    waiting: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What happened. `machines`: of every environment, in the order of their launches. `killed`: tasks that the policy
+    ended. `wasted`: seconds of attempts that came to nothing."""
+
+    workload: Workload
+    machines: Mapping[str, Sequence[Machine]]
+    waits: Sequence[float]
+    first_started: float
+    last_ended: float
+    finished: float
+    killed: int
+    wasted: float
+    samples: Sequence[Sample]
+
+
+class Simulation:
+    """`seed`: the same one, the same run. `sampled`: keep what a chart shows."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        routes: Routes,
+        policy: Policy,
+        conditions: Conditions,
+        seed: str,
+        *,
+        sampled: bool = False,
+    ) -> None:
+        assert routes.fleet is not None
+        names = list(routes.fleet.environments)
+        channels = {
+            name: sorted(of := routes.channels_of(name), key=lambda channel: -of[channel]) for name in names
+        }
+        self._workload = workload
+        self._routes = routes
+        self._policy = policy
+        self._conditions = conditions
+        self._sampled = sampled
+        self._agenda = Agenda()
+        self._floor = Floor(self._agenda, channels, Random(f"{seed}/polls"), self._rested)
+        self._groups = {
+            name: Group(
+                each, routes.machine(name), conditions, self._agenda, self._floor, seed, self._changed
+            )
+            for name, each in routes.fleet.environments.items()
+        }
+        self._rest = Rest(self._agenda, policy.leaving, self._groups, channels, Random(f"{seed}/readings"))
+        self._arrivals = [bag.arrival for bag in workload.bags]
+        self._jobs: dict[str, Progress] = {}
+        self._past: list[Progress] = []
+        self._counts: deque[tuple[float, Mapping[str, tuple[int, int]]]] = deque()
+        self._version = 0
+        self._samples: list[Sample] = []
+
+    def run(self) -> Run:
+        for reclaim in self._conditions.reclaims:
+            self._agenda.at(reclaim.at, self._reclaim, reclaim.environment)
+        for at, bag in enumerate(self._workload.bags):
+            self._agenda.at(bag.arrival, self._arrive, at, bag)
+        self._agenda.at(0.0, self._step)
+        self._floor.unfinished = self._workload.tasks
+        while self._floor.unfinished and self._agenda.advance(math.inf):
+            pass
+        while any(group.alive for group in self._groups.values()):
+            if not self._agenda.advance(self._floor.last_ended + PATIENCE):
+                break
+        return self._result()
+
+    def _result(self) -> Run:
+        floor, machines = self._floor, {name: group.all for name, group in self._groups.items()}
+        ends = [machine.ended for of in machines.values() for machine in of if machine.ended is not None]
+        return Run(
+            workload=self._workload,
+            machines=machines,
+            waits=floor.waits,
+            first_started=floor.first_started or 0.0,
+            last_ended=floor.last_ended,
+            finished=max([*ends, self._agenda.now]),
+            killed=sum(group.lost_to_scaling for group in self._groups.values()),
+            wasted=floor.wasted,
+            samples=self._samples,
+        )
+
+    def _arrive(self, at: int, bag: Bag) -> None:
+        job = Progress(f"{bag.name}-{at}", bag, len(bag.durations))
+        self._jobs[job.id] = job
+        asked = Job(
+            job.id, bag.name, ("x",), Array.of_size(1), limits=Limits(vcpus=bag.vcpus, memory=bag.memory)
+        )
+        channel = self._routes.channel(asked, bag.memory)
+        self._version += 1
+        for seconds in bag.durations:
+            self._floor.offer(Task(job, seconds, channel))
+
+    def _rested(self, machine: Machine) -> None:
+        self._rest.consider(machine)
+
+    def _changed(self) -> None:
+        self._version += 1
+
+    def _reclaim(self, environment: str) -> None:
+        group = self._groups[environment]
+        for machine in list(group.alive):
+            group.notify(machine)
+
+    def _step(self) -> None:
+        policy = self._policy
+        orders = policy.step(self._look())
+        for name, group in self._groups.items():
+            group.resize(orders.desired[name], shrink=policy.scales_in, spare_busy=policy.protects)
+        self._rest.publish(orders.waiting, orders.idle)
+        if self._sampled:
+            self._sample()
+        if self._floor.unfinished or any(group.alive for group in self._groups.values()):
+            self._agenda.at(self._next_step(), self._step)
+
+    def _next_step(self) -> float:
+        """Where nothing is to be done and nobody there, the one that sees the next arrival."""
+        now, interval = self._agenda.now, self._policy.interval
+        if self._jobs or any(group.alive for group in self._groups.values()):
+            return now + interval
+        at = bisect_right(self._arrivals, now)
+        ahead = self._arrivals[at] if at < len(self._arrivals) else now
+        return now + interval * max(1, math.ceil((ahead - now) / interval))
+
+    def _look(self) -> Sight:
+        for job in [job for job in self._jobs.values() if not job.unfinished]:
+            self._past.append(self._jobs.pop(job.id))
+        return Sight(
+            now=self._agenda.now,
+            jobs=list(self._jobs.values()),
+            past=self._past,
+            capacity={name: group.capacity() for name, group in self._groups.items()},
+            depth=self._depth(),
+            leaving={name: count for name, group in self._groups.items() if (count := group.leaving)},
+            version=self._version + self._floor.changes,
+        )
+
+    def _depth(self) -> Mapping[str, Backlog]:
+        """As the queue would tell it: what was so long ago."""
+        floor, now = self._floor, self._agenda.now
+        self._counts.append((now, {name: (len(of), floor.in_flight[name]) for name, of in floor.queues.items()}))
+        while len(self._counts) > 1 and self._counts[1][0] <= now - self._conditions.count_lag:
+            self._counts.popleft()
+        return {name: Backlog(waiting, taken, 0, now) for name, (waiting, taken) in self._counts[0][1].items()}
+
+    def _sample(self) -> None:
+        alive = [machine for group in self._groups.values() for machine in group.alive]
+        booting = sum(machine.state is State.BOOTING for machine in alive)
+        waiting = sum(job.waiting for job in self._jobs.values())
+        running = sum(job.running for job in self._jobs.values())
+        self._samples.append(Sample(self._agenda.now, booting, len(alive) - booting, waiting, running))
