@@ -170,11 +170,17 @@ class JobKeys(TypedDict, total=False):
     idempotency_key: str | None
 
 
-def submit(*, file: StrPath | None = None, config: StrPath | None = None, **keys: Unpack[JobKeys]) -> Job:
+def submit(
+    *,
+    file: StrPath | None = None,
+    config: StrPath | None = None,
+    user: str | None = None,
+    **keys: Unpack[JobKeys],
+) -> Job:
     """Submit a job and return at once; `Job.wait` then does the work where nobody else does.
 
     The keys go before those of the job file `file`. A `command` that is one text is a shell's. `after` takes
-    jobs and selectors. `config` is the settings file.
+    jobs and selectors. `config` is the settings file. `user`: in whose name, else RUNNER_USER's, else this user's.
     Raises BadInput, NotFound, Conflict, Unavailable.
     """
     settings = _settings(config)
@@ -185,7 +191,7 @@ def submit(*, file: StrPath | None = None, config: StrPath | None = None, **keys
 
     async def work(parts: Parts) -> JobRecord:
         await check_engine(settings, draft.job)
-        return (await submit_draft(parts, draft)).record
+        return (await submit_draft(parts, draft, user)).record
 
     return Job(settings, _run(settings, work))
 

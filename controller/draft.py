@@ -71,12 +71,13 @@ async def to_job(
     now: Clock,
     manifests: Manifests,
     after: tuple[str, ...],
+    user: str = "",
 ) -> Job:
     """Store the items and make the job. `after`: the ids its selectors stand for."""
     array = draft.job.array
     if draft.items is not None:
         array = replace(array, manifest=await manifests.put(draft.items.content()))
-    return replace(draft.job, id=id, created_at=now(), after=after, array=array)
+    return replace(draft.job, id=id, created_at=now(), user=user, after=after, array=array)
 
 
 def _array(section: ArraySection | None, layers: Layers) -> tuple[Array, Items | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from controller.layers import Label, flag
 from controller.ports import Records
 from controller.selectors import select_one
 from controller.submission import Submission, new_job_id
+from controller.users import submitter
 from controller.wiring import Parts
 from runner.errors import Unavailable
 from runner.model import Job
@@ -57,12 +59,16 @@ async def check_engine(settings: Settings, job: Job) -> None:
         raise Unavailable(message)
 
 
-async def submit_draft(parts: Parts, draft: JobDraft) -> Submission:
-    """Raises NotFound for a job to come after that does not exist, Conflict, StorageError."""
+async def submit_draft(parts: Parts, draft: JobDraft, user: str | None = None) -> Submission:
+    """`user`: who submits, if that is not who the process belongs to. Raises BadInput, NotFound for a job to come after
+    that does not exist, Conflict, StorageError."""
+    by = submitter(user, os.environ)
     after = await resolve(parts.records, draft.after)
-    job = await to_job(draft, id=new_job_id(), now=parts.now, manifests=parts.manifests, after=after)
+    job = await to_job(draft, id=new_job_id(), now=parts.now, manifests=parts.manifests, after=after, user=by)
     window = parts.settings.supervisor.window
-    return await submission.submit(parts.records, parts.queue, job, window, parts.routes)
+    # Two who send the same window at once would double it: where somebody leads, that one sends it.
+    led = (await parts.ledger.supervision()).led
+    return await submission.submit(parts.records, parts.queue, job, 0 if led else window, parts.routes)
 
 
 async def resolve(records: Records, selectors: Sequence[str]) -> tuple[str, ...]:

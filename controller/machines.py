@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
 from controller import replacement, scaling
-from controller.demand import Load, demand_of, mean_seconds
+from controller.demand import Load, demand_of
+from controller.faults import Faults
 from controller.model import Decision, EnvironmentCapacity
+from controller.pace import mean_seconds
 from controller.ports import Fleet, Records
 from controller.replacement import Judgement, Memory, Patience
 from controller.scaling import Picture
+from runner.errors import RunnerError
 from runner.ports import Clock
 from runner.records import Backlog, HostReport, JobRecord
 from runner.routing import Routes
@@ -46,40 +49,62 @@ class Machines:
         self._history: dict[str, float] = {}
         self._hosts: Sequence[HostReport] = ()
         self._hosts_read = float("-inf")
+        self._unfit: Collection[str] = frozenset()
+        self._refused: dict[str, str] = {}
 
     async def history(self, jobs: Sequence[JobRecord]) -> Mapping[str, float]:
-        """By job id, for those of which no task has ended yet: how long tasks took in earlier jobs of that name."""
+        """By job id, for those of which no task ever ended: how long tasks took in earlier jobs of that name."""
         known: dict[str, float] = {}
         for record in jobs if self._routes.fleet else ():
-            if mean_seconds(record) is None and demand_of(record):
+            if mean_seconds(record) is None and record.round == 1 and demand_of(record):
                 if record.job.id not in self._history:
                     self._history[record.job.id] = await self._earlier(record)
                 known[record.job.id] = self._history[record.job.id]
         self._history = known
         return {job_id: seconds for job_id, seconds in known.items() if seconds > 0}
 
-    async def scale(self, loads: Sequence[Load], backlog: Mapping[str, Backlog]) -> Mapping[str, Decision]:
+    async def scale(
+        self, loads: Sequence[Load], backlog: Mapping[str, Backlog], faults: Faults
+    ) -> Mapping[str, Decision]:
+        """An environment that cannot be resized is passed over."""
         capacity = await self._fleet.capacity()
         steady = asyncio.get_running_loop().time()
         hosts = await self._reports(steady) if self._routes.fleet else ()
         self._judgement = replacement.judge(capacity, hosts, self._judgement.memory, steady, self._patience)
-        picture = Picture(loads, self._routes, capacity, backlog, self._now(), leaving(capacity, hosts))
+        picture = Picture(loads, self._routes, capacity, backlog, self._now(), leaving(capacity, self._unfit))
         decisions = scaling.decide(picture)
+        self._refused = {}
         for name, decision in decisions.items():
-            await self._fleet.resize(name, decision.desired)
-            if decision.desired > capacity[name].desired:
-                log.info("more machines", environment=name, desired=decision.desired, reason=decision.reason)
+            with faults.passed_over("resizing", environment=name):
+                await self._resize(capacity[name], decision)
         return decisions
+
+    async def _resize(self, capacity: EnvironmentCapacity, decision: Decision) -> None:
+        try:
+            await self._fleet.resize(capacity.name, decision.desired)
+        except RunnerError as error:
+            self._refused[capacity.name] = f"not resized: {error}"
+            raise
+        if decision.desired > capacity.desired:
+            log.info(
+                "more machines", environment=capacity.name, desired=decision.desired, reason=decision.reason
+            )
+
+    @property
+    def trouble(self) -> str:
+        return self._fleet.trouble if self._routes.fleet else ""
 
     def reasons(self, decisions: Mapping[str, Decision]) -> Mapping[str, str]:
         """What is told of each environment."""
-        remarks = self._judgement.remarks
+        refused, remarks = self._refused, self._judgement.remarks
         return {
-            name: "; ".join(text for text in (decision.reason, remarks.get(name, "")) if text)
+            name: "; ".join(
+                text for text in (decision.reason, refused.get(name, ""), remarks.get(name, "")) if text
+            )
             for name, decision in decisions.items()
         }
 
-    async def replace_lost(self) -> None:
+    async def replace_lost(self, faults: Faults) -> None:
         for lost in self._judgement.replace:
             log.error(
                 "machine is replaced",
@@ -87,11 +112,14 @@ class Machines:
                 instance=lost.instance,
                 reason=lost.reason,
             )
-            await self._fleet.replace(lost.environment, lost.instance)
+            with faults.passed_over("replacing", instance=lost.instance):
+                await self._fleet.replace(lost.environment, lost.instance)
 
     async def _reports(self, steady: float) -> Sequence[HostReport]:
         if steady - self._hosts_read >= REPORTS_LAST:
-            self._hosts, self._hosts_read = await self._records.hosts(), steady
+            before, self._hosts = self._hosts, await self._records.hosts()
+            self._hosts_read = steady
+            self._unfit = unfit(self._hosts, before)
         return self._hosts
 
     async def _earlier(self, record: JobRecord) -> float:
@@ -103,9 +131,19 @@ class Machines:
         return 0.0
 
 
-def leaving(capacity: Mapping[str, EnvironmentCapacity], hosts: Sequence[HostReport]) -> Mapping[str, int]:
-    """By environment, how many machines are in service and take no more work: draining, or unhealthy."""
-    unfit = {host.host for host in hosts if host.state != "running"}
+def unfit(hosts: Sequence[HostReport], before: Sequence[HostReport]) -> Collection[str]:
+    """Hosts that take no more work. One that is unhealthy counts only if it was so at the look before: every agent is
+    for a moment, until it has looked at its host."""
+    ailing = {host.host for host in before if host.state == "unhealthy"}
+    return {
+        host.host
+        for host in hosts
+        if host.state != "running" and (host.state != "unhealthy" or host.host in ailing)
+    }
+
+
+def leaving(capacity: Mapping[str, EnvironmentCapacity], unfit: Collection[str]) -> Mapping[str, int]:
+    """By environment, how many machines are in service and take no more work."""
     counted = Counter(
         each.name
         for each in capacity.values()

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 class Instance:
     """One machine of an environment. `id` is also the name of the host its agent reports as.
 
-    `in_service` False: still launching. `leaving`: it terminates, or is about to. `launched_at` None: not known.
+    `in_service` False: still launching. `leaving`: it terminates, or is about to.
     """
 
     id: str
     in_service: bool
     leaving: bool = False
-    launched_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

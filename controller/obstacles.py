@@ -170,11 +170,13 @@ def no_room(situation: Situation) -> Iterator[Reason]:
 
 def not_enqueued(situation: Situation) -> Iterator[Reason]:
     waiting = situation.job.job.array.size - situation.job.sent
-    if situation.task is None and waiting > 0 and situation.job.queued:
-        yield Reason(
-            "not_enqueued",
-            f"{waiting} of its tasks are not on the queue yet; they follow as those before them end.",
-        )
+    if situation.task is not None or waiting <= 0:
+        return
+    if situation.job.queued:
+        text = f"{waiting} of its tasks are not on the queue yet; they follow as those before them end."
+    else:
+        text = "None of its tasks is on the queue yet; the supervisor is about to send the first."
+    yield Reason("not_enqueued", text)
 
 
 def queued_behind(situation: Situation) -> Iterator[Reason]:

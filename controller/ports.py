@@ -38,7 +38,13 @@ class Records(Protocol):
         unfinished: bool = False,
         limit: int | None = None,
     ) -> Sequence[JobRecord]:
-        """Newest first. `unfinished`: only those whose status is not terminal."""
+        """Newest first. `unfinished`: only those whose status is not terminal. Changes nothing, whoever asks; without
+        those that a newer program stored and this one cannot read."""
+        ...
+
+    async def tidy(self) -> Sequence[JobRecord]:
+        """For whoever leads, once in a while: see to jobs that are over, that stand still, or that are as old as their
+        history is kept, where the ledger needs that. Returns the unfinished jobs, as `jobs` would have before."""
         ...
 
     async def release(self, job_id: str, at: float) -> None:
@@ -97,7 +103,7 @@ class Records(Protocol):
         ...
 
     async def hosts(self) -> Sequence[HostReport]:
-        """Agents that reported and did not retire, last seen first."""
+        """Agents that reported and did not retire, last seen first; without those whose report cannot be read."""
         ...
 
 
@@ -114,7 +120,8 @@ class Fleet(Protocol):
         ...
 
     async def resize(self, environment: str, desired: int) -> None:
-        """Out only: ask for machines until there are `desired`. Fewer than were asked for before changes nothing."""
+        """Out only: ask for machines until there are `desired`. Fewer than were asked for ends none, but machines
+        that were asked for in vain are then not asked for any longer."""
         ...
 
     async def replace(self, environment: str, instance: str) -> None:

@@ -31,6 +31,7 @@ def job_object(record: JobRecord, now: float) -> dict[str, object]:
         "name": job.name,
         "status": str(record.status),
         "reason": record.ending.reason if record.ending else "",
+        "user": job.user,
         "queue": job.queue,
         "image": job.image,
         "command": list(job.command),

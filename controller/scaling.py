@@ -2,9 +2,10 @@
 
 For each load of tasks: so many machines that, once they are up, it ends within the time that a machine needs to boot,
 and a horizon more. Tasks that take longer than that need a slot each; of tasks that take seconds, one slot does many.
-What a machine holds at a time follows from the tasks' shape. Machines that were asked for and are not there yet count,
+What a machine holds at a time follows from the tasks' shape. What runs has its machine, and more are asked for only
+for tasks that one could begin. Machines that were asked for and are not there yet count, unless none are to be had;
 machines that are about to leave do not. A machine counts once, however many queues it serves. Nobody is ever scaled in:
-machines end themselves.
+machines end themselves. Only what was asked for in vain is taken back.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 
 from controller.demand import Load
 from controller.model import Decision, EnvironmentCapacity, Trouble
+from controller.reasons import counted, purpose
+from controller.sizing import NOTHING, machines_for
 from runner.ports import Capacity
 from runner.records import Backlog
 from runner.routing import LOCAL, Routes
@@ -24,14 +27,6 @@ from runner.units import format_duration
 # Counts older than this say nothing that a decision could rest on, in seconds.
 STALE = 120.0
 
-# What a task is taken to need until the first has ended, in seconds; and so many machines are worth it even if it
-# then turns out to be less.
-ASSUMED = 60.0
-TRIAL = 50
-
-# Part of a machine: however short the tasks are, somebody must do them.
-LEAST = 0.01
-
 # An environment without capacity is left alone for so long after its latest failure, in seconds: as long as it has
 # been failing, within these bounds.
 FIRST_BACKOFF = 300.0
@@ -39,12 +34,6 @@ LONGEST_BACKOFF = 1800.0
 
 # SQS hands out no more than 120,000 messages of a queue at a time, and then nothing, without saying so.
 MOST_IN_FLIGHT = 118_000
-
-# In a reason.
-SHOWN_LOADS = 3
-
-# Fractions of a machine do not add up exactly in binary.
-NOTHING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +72,6 @@ def retry_at(trouble: Trouble) -> float:
     return trouble.last + min(LONGEST_BACKOFF, max(FIRST_BACKOFF, trouble.last - trouble.since))
 
 
-def machines_for(load: Load, machine: Capacity, within: float) -> float:
-    """How many machines, of which each holds `machine`, do the load within so many seconds. Not rounded."""
-    slots = slots_of(load, machine)
-    needed = load.tasks / slots * min(1.0, seconds_of(load) / within)
-    needed = max(needed, LEAST if load.seconds is not None else TRIAL)
-    return min(needed, load.parallel / slots)
-
-
-def seconds_of(load: Load) -> float:
-    """How long one of its tasks is taken to need."""
-    return max(ASSUMED, load.at_least) if load.seconds is None else load.seconds
-
-
-def slots_of(load: Load, machine: Capacity) -> int:
-    by_memory = machine.memory / load.memory if load.memory else math.inf
-    return max(1, int(min((machine.vcpus + NOTHING) / load.vcpus, by_memory)))
-
-
 def _held(picture: Picture) -> str:
     for channel in picture.routes.channels:
         depth = picture.backlog.get(channel)
@@ -114,18 +85,35 @@ def _held(picture: Picture) -> str:
 
 @dataclass
 class _Plan:
-    """One environment while loads are laid on it. `limit`: the most machines that may take work."""
+    """One environment while loads are laid on it. `limit`: the most machines that may take work. `paid`: so many of
+    them are within the ceiling's budget already. `taken`: of each load, which part."""
 
     capacity: EnvironmentCapacity
     machine: Capacity
     price: float
-    supply: int
-    limit: int
+    there: int
     leaving: int
     blocked: str
     used: float = 0.0
-    taken: list[str] = field(default_factory=list)
+    taken: dict[Load, float] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)
+
+    @property
+    def supply(self) -> int:
+        return max(0, self.there - self.leaving)
+
+    @property
+    def limit(self) -> int:
+        return max(0, self.capacity.maximum - self.leaving)
+
+    @property
+    def asked(self) -> int:
+        """What is not to be had is not waited for, so that it is asked for anew once it may be had again."""
+        return self.there if self.blocked else self.capacity.desired
+
+    @property
+    def paid(self) -> int:
+        return max(0, self.asked - self.leaving)
 
     @property
     def machines(self) -> int:
@@ -133,15 +121,13 @@ class _Plan:
 
     def decision(self) -> Decision:
         wanted = max(math.ceil(self.used - NOTHING) + self.leaving, self.capacity.minimum)
-        desired = max(self.capacity.desired, min(wanted, self.capacity.maximum))
+        desired = max(self.asked, min(wanted, self.capacity.maximum))
         return Decision(desired, "; ".join([self._purpose(), *dict.fromkeys(self.limits)]))
 
     def _purpose(self) -> str:
         if not self.taken:
             return self.blocked or "nothing to do"
-        shown = [*self.taken[:SHOWN_LOADS], *(["others"] if len(self.taken) > SHOWN_LOADS else [])]
-        needed = math.ceil(self.used - NOTHING)
-        return f"{needed} machine{'' if needed == 1 else 's'} for {', '.join(shown)}"
+        return purpose(math.ceil(self.used - NOTHING), self.taken, self.machine)
 
 
 class _Planning:
@@ -155,12 +141,15 @@ class _Planning:
             name: self._plan(each, fleet.environments[name].price or 0.0)
             for name, each in picture.capacity.items()
         }
-        spent = sum(plan.price * plan.capacity.desired for plan in self._plans.values())
+        spent = sum(plan.price * plan.asked for plan in self._plans.values())
         self._budget = math.inf if fleet.ceiling is None else fleet.ceiling - spent
 
     def decisions(self) -> Mapping[str, Decision]:
         priorities = self._picture.routes.channels
-        for load in sorted(self._picture.loads, key=lambda load: -priorities[load.channel]):
+        loads = sorted(self._picture.loads, key=lambda load: -priorities[load.channel])
+        for load in loads:
+            self._keep(load)
+        for load in loads:
             self._lay(load)
         return {name: plan.decision() for name, plan in self._plans.items()}
 
@@ -171,31 +160,50 @@ class _Planning:
         if trouble is not None and self._picture.now < retry_at(trouble):
             left = format_duration(math.ceil(retry_at(trouble) - self._picture.now))
             blocked = f"no more machines to be had, looked at again in {left}: {trouble.reason}"
+        if trouble is not None:
             there = min(there, capacity.running + capacity.pending)  # the others are not coming
         return _Plan(
             capacity=capacity,
             machine=self._picture.routes.machine(capacity.name),
             price=price,
-            supply=max(0, there - leaving),
-            limit=max(0, capacity.maximum - leaving),
+            there=there,
             leaving=leaving,
             blocked=blocked,
         )
 
+    def _keep(self, load: Load) -> None:
+        """Lay what runs on machines there are. They may hold more than the smallest of their environment, which is all
+        that is known of them; so what seems to have no room has it all the same."""
+        left = min(1.0, load.running / load.parallel)
+        plans = self._plans_of(load)
+        for plan in plans:
+            left -= self._take(plan, load, left, self._free)
+        if left > NOTHING and (running := [plan for plan in plans if plan.there]):
+            running[0].taken[load] = running[0].taken.get(load, 0.0) + left
+
     def _lay(self, load: Load) -> None:
-        names = [name for name in self._picture.routes.environments_of(load.channel) if name in self._plans]
-        left = 1.0
-        for name in names:
-            left -= self._take(self._plans[name], load, left, self._free)
+        """Lay what waits on machines there are, then on more of them."""
+        plans = self._plans_of(load)
+        left = load.waiting / load.parallel
+        for plan in plans:
+            left -= self._take(plan, load, left, self._free)
+            if load.hidden:
+                plan.limits.append(
+                    f"{counted(load.hidden, 'task')} of {load.channel} waiting for another try"
+                )
         if self._clogged(load.channel):
-            for name in names:
-                self._plans[name].limits.append(f"more would find nothing: {load.channel} is full in flight")
+            for plan in plans:
+                plan.limits.append(f"more would find nothing: {load.channel} is full in flight")
             return
-        for name in names:
-            left -= self._take(self._plans[name], load, left, self._obtainable)
+        for plan in plans:
+            left -= self._take(plan, load, left, self._obtainable)
         if left > NOTHING:
-            for name in names:
-                self._plans[name].limits.append(self._limit(self._plans[name]))
+            for plan in plans:
+                plan.limits.append(self._limit(plan))
+
+    def _plans_of(self, load: Load) -> Sequence[_Plan]:
+        names = self._picture.routes.environments_of(load.channel)
+        return [self._plans[name] for name in names if name in self._plans]
 
     def _take(self, plan: _Plan, load: Load, left: float, room: Callable[[_Plan], float]) -> float:
         """Lay what is left of the load, a fraction, on the environment as far as it has room. Returns what it took."""
@@ -203,10 +211,10 @@ class _Planning:
         taken = min(left * whole, max(0.0, room(plan)))
         if taken <= NOTHING * whole:
             return 0.0
-        before = plan.machines
+        before = max(plan.machines, plan.paid)
         plan.used += taken
-        self._budget -= plan.price * (plan.machines - before)
-        plan.taken.append(_described(load, plan.machine, taken / whole))
+        self._budget -= plan.price * (max(plan.machines, plan.paid) - before)
+        plan.taken[load] = plan.taken.get(load, 0.0) + taken / whole
         return taken / whole
 
     def _free(self, plan: _Plan) -> float:
@@ -215,9 +223,10 @@ class _Planning:
     def _obtainable(self, plan: _Plan) -> float:
         if plan.blocked:
             return 0.0
-        affordable = self._budget / plan.price if plan.price else math.inf
-        more = max(0, min(plan.limit - plan.machines, math.floor(min(affordable, plan.limit) + NOTHING)))
-        return plan.machines + more - plan.used
+        affordable = max(0.0, self._budget / plan.price) if plan.price else math.inf
+        affordable = math.floor(min(affordable, plan.limit) + NOTHING)
+        most = min(plan.limit, max(plan.machines, plan.paid) + affordable)
+        return max(plan.machines, most) - plan.used
 
     def _limit(self, plan: _Plan) -> str:
         if plan.blocked:
@@ -228,12 +237,3 @@ class _Planning:
 
     def _clogged(self, channel: str) -> bool:
         return self._picture.backlog[channel].in_flight >= MOST_IN_FLIGHT
-
-
-def _described(load: Load, machine: Capacity, part: float) -> str:
-    each = format_duration(round(seconds_of(load), 1))
-    about = (
-        f"about {each} each" if load.seconds is not None else f"not seen to end yet, taken for {each} each"
-    )
-    at_a_time = slots_of(load, machine)
-    return f"{max(1, round(load.tasks * part))} tasks of {load.channel} ({at_a_time} at a time, {about})"

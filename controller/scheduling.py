@@ -1,17 +1,21 @@
 """Puts a job's tasks on the queue a window at a time, so that neither a queue nor a crash ever holds too much.
 
-And so that jobs share a queue fairly: what is on it cannot be overtaken, so a job has no more there than is taken from
-it in a while, and no more than its share. The rest waits in the ledger, where it is in nobody's way.
+And so that a queue is shared fairly: what is on it cannot be overtaken, so there is no more on it than its machines
+take in a while. Users have equal parts of that, and a user's jobs equal parts of the user's; what one does not need the
+others have. The rest waits in the ledger, where it is in nobody's way.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from controller.demand import demand_of, mean_seconds
+from controller.demand import demand_of
+from controller.pace import mean_seconds
 from controller.ports import Records
+from controller.sizing import slots
 from runner.errors import NotFound
 from runner.model import Job, Status, TaskId
 from runner.ports import Queue
@@ -26,30 +30,61 @@ FIRST = 1000
 # Seconds that what is on the queue should last.
 AHEAD = 60.0
 
-# A job's least window.
-LEAST = 100
+# So many wait beside as many as run: with each step twice as many may run, from nothing.
+FEW = 10
+
+K = TypeVar("K")
 
 
 def windows(jobs: Sequence[JobRecord], routes: Routes, window: int) -> Mapping[str, int]:
     """By job id, how many of its tasks may be on the queue or running, of at most `window` for a channel's jobs
     together. Jobs whose queue is not in the settings get none."""
-    channels = {record.job.id: channel for record in jobs if (channel := _channel(record, routes))}
-    sharing = Counter(channels.values())
-    return {
-        record.job.id: min(window, depth(record), max(LEAST, window // sharing[channels[record.job.id]]))
-        for record in jobs
-        if record.job.id in channels
-    }
+    channels: defaultdict[str, list[JobRecord]] = defaultdict(list)
+    for record in jobs:
+        if (channel := _channel(record, routes)) is not None:
+            channels[channel].append(record)
+    found: dict[str, int] = {}
+    for sharing in channels.values():
+        found |= _windows(sharing, routes, window)
+    return found
 
 
-def depth(record: JobRecord) -> int:
+def _windows(sharing: Sequence[JobRecord], routes: Routes, window: int) -> Mapping[str, int]:
+    """Of jobs on one channel."""
+    users: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for record in sharing:
+        most = min(demand_of(record), depth(record, routes))
+        users[record.job.user][record.job.id] = most_queued(record, most)
+    whole = min(window, _taken_in_a_while(sharing, routes, window))
+    parts = shared(whole, {user: sum(wanted.values()) for user, wanted in users.items()})
+    found: dict[str, int] = {}
+    for user, wanted in users.items():
+        found |= shared(parts[user], wanted)
+    return found
+
+
+def shared(whole: int, wanted: Mapping[K, int]) -> Mapping[K, int]:
+    """To each what it wants as far as that is no more than an equal part, of which what others leave is also a part.
+    To each at least one, or of many none would ever move."""
+    found: dict[K, int] = {}
+    left = whole
+    for at, (key, want) in enumerate(sorted(wanted.items(), key=lambda each: each[1])):
+        found[key] = min(want, max(1, left // (len(wanted) - at)))
+        left -= found[key]
+    return found
+
+
+def depth(record: JobRecord, routes: Routes) -> int:
     """How many of the job's tasks should be on the queue or running: what runs, and as much again as is taken from the
     queue in a while."""
-    seconds, running = mean_seconds(record), record.counts.running
-    if seconds is None:
-        return FIRST + 2 * running
-    per_second = running / max(seconds, 0.001)
-    return max(FIRST if not running else LEAST, 2 * running + LEAST, math.ceil(running + AHEAD * per_second))
+    seconds, running = _seconds(record), record.counts.running
+    if seconds is None or not running:
+        return min(FIRST, _taken_in_a_while([record], routes, FIRST)) + 2 * running
+    return max(2 * running + FEW, math.ceil(running + AHEAD * running / max(seconds, 0.001)))
+
+
+def first_window(record: JobRecord, routes: Routes, window: int) -> int:
+    return min(window, depth(record, routes))
 
 
 def most_queued(record: JobRecord, window: int) -> int:
@@ -57,6 +92,37 @@ def most_queued(record: JobRecord, window: int) -> int:
     if record.released_at is None or record.ending is not None:
         return 0
     return window if record.job.max_parallel is None else min(window, record.job.max_parallel)
+
+
+def _taken_in_a_while(sharing: Iterable[JobRecord], routes: Routes, unknown: int) -> int:
+    """How many tasks all the machines that the channel may have run at a time, and as many again; of short ones, what
+    they take in a while. `unknown`: where the settings do not tell how many machines there may be."""
+    if routes.fleet is None:
+        return unknown
+    return max(_slots(record, routes) * max(2, _rounds(record)) for record in sharing)
+
+
+def _rounds(record: JobRecord) -> int:
+    seconds = _seconds(record)
+    return 0 if seconds is None else math.ceil(AHEAD / max(seconds, 0.001))
+
+
+def _seconds(record: JobRecord) -> float | None:
+    """What is tried anew is not like what ended before."""
+    return mean_seconds(record) if record.round == 1 else None
+
+
+def _slots(record: JobRecord, routes: Routes) -> int:
+    """How many of the job's tasks the machines of its channel hold when there are as many as there may be."""
+    job, fleet = record.job, routes.fleet
+    if fleet is None:
+        return 0
+    memory = job.limits.memory + job.sidecar_memory
+    most = sum(
+        fleet.environments[name].maximum * slots(job.limits.vcpus, memory, routes.machine(name))
+        for name in routes.environments_of(routes.channel(job, job.limits.memory))
+    )
+    return max(most, record.counts.running)
 
 
 async def enqueue(records: Records, queue: Queue, record: JobRecord, window: int, routes: Routes) -> int:

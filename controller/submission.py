@@ -32,14 +32,17 @@ class Submission:
 
 
 async def submit(records: Records, queue: Queue, job: Job, window: int, routes: Routes) -> Submission:
-    """Store the job and send its first window. Raises NotFound for a parent that does not exist, Conflict."""
+    """Store the job and send its first window, of at most `window`; 0: whoever leads sends it. Raises NotFound for a
+    parent that does not exist, Conflict."""
     for parent in job.after:
         if await records.job(parent) is None:
             message = f"no such job to come after: {parent}"
             raise NotFound(message)
     record, created = await records.register(job)
-    if created:
-        await scheduling.enqueue(records, queue, record, min(window, scheduling.FIRST), routes)
+    if created and window:
+        await scheduling.enqueue(
+            records, queue, record, scheduling.first_window(record, routes, window), routes
+        )
     return Submission(await _read(records, record.job.id), created)
 
 

@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 import structlog
 
 from controller import demand, dependencies, scheduling
+from controller.courtesy import Courtesy
 from controller.demand import Load, demand_of
+from controller.depths import Believed, Depths
+from controller.faults import Faults
 from controller.health import Health
 from controller.machines import Machines
-from controller.missing import EmptyChannels, has_lost
+from controller.missing import EmptyChannels, SilentJobs, has_lost
 from controller.model import Decision
+from controller.pace import Paces
 from controller.ports import Fleet, Records
 from runner.codec import encode_note
 from runner.errors import NotFound, RunnerError
-from runner.ports import Clock, Queue
+from runner.ports import Clock, Queue, Supervision
 from runner.records import Backlog, Ending, JobRecord, Note
 from runner.routing import Routes
 from runner.settings import SupervisorSettings
@@ -31,8 +35,13 @@ LONGEST_PAUSE = 30.0
 # Of the lease: a leader whose steps fail goes on leading, or its agents would think that nobody does.
 LONGEST_PART = 0.4
 
+# Jobs in a row that may fail to be sent before the queue itself is given up for this step.
+UNSENT = 3
+
 Chore = Callable[[Sequence[JobRecord]], Awaitable[None]]
 """Something else that the leader does in every step; gets the unfinished jobs."""
+
+Outlook = Callable[[], Awaitable[Supervision]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,9 @@ class Superseded(Exception):
 
 class Supervisor:
     """`holder` names this one among those that would lead. `missing_after`: how long, in seconds, a channel must have
-    been seen empty before tasks that ought to be on it are sent again; longer than any lease. Create inside a running
-    event loop."""
+    been seen empty before tasks that ought to be on it are sent again; longer than any lease. `outlook`: for one that
+    leads only where nobody else would: it tells whether somebody leads, and only after a whole lease of that nobody did
+    is the lead taken. Create inside a running event loop."""
 
     def __init__(
         self,
@@ -66,6 +76,7 @@ class Supervisor:
         routes: Routes,
         missing_after: float,
         chores: Sequence[Chore] = (),
+        outlook: Outlook | None = None,
     ) -> None:
         self._records = records
         self._queue = queue
@@ -75,6 +86,13 @@ class Supervisor:
         self._settings = settings
         self._routes = routes
         self._empty = EmptyChannels(missing_after)
+        self._depths = Depths()
+        self._silent = SilentJobs()
+        self._paces = Paces()
+        self._courtesy = Courtesy(settings.lease)
+        self._outlook = outlook
+        self._led_by_others = asyncio.get_running_loop().time()
+        self._leading = False
         self._chores = chores
         self._led_at = 0.0
         self.health = Health(asyncio.get_running_loop().time())
@@ -88,10 +106,12 @@ class Supervisor:
                 step = await self.step()
                 pause = self._settings.interval
                 self.health = self.health.succeeded(asyncio.get_running_loop().time(), leading=step.leading)
+                self._courtesy.succeeded()
             except RunnerError as error:
                 pause = min(longest, 2 * pause)
                 log.warning("step failed", error=str(error), retry_in=pause)
                 self.health = self.health.failed(str(error))
+                await self._make_way_after(error)
             await asyncio.sleep(pause)
 
     async def step(self) -> Step:
@@ -99,28 +119,57 @@ class Supervisor:
             await self._lead()
             return await self._step()
         except Superseded:
+            self._leading = False
             return Step(leading=False)
 
     async def _step(self) -> Step:
-        await self._settle()
-        jobs = await self._records.jobs(unfinished=True)
-        sent = await self._enqueue(jobs)
+        faults = Faults()
+        jobs = await self._settled(faults)
+        sent = await self._enqueue(jobs, faults)
         for chore in self._chores:
             await self._still_lead()
-            await chore(jobs)
+            with faults.passed_over("chore"):
+                await chore(jobs)
         await self._still_lead()
-        decisions = await self._scale(jobs)
+        decisions = await self._scale(jobs, faults)
+        faults.raise_first()
         return Step(True, sum(demand_of(record) for record in jobs), sent, decisions)
 
     async def resign(self) -> None:
+        self._leading = False
         await self._records.resign(self._holder)
+
+    async def _make_way_after(self, error: RunnerError) -> None:
+        """Only in a fleet: on one machine, whoever else might lead may do just the same."""
+        if self._routes.fleet is None or not self._leading:
+            return
+        if not self._courtesy.failed(error, asyncio.get_running_loop().time()):
+            return
+        log.warning("makes way for another that may do better", stands_by=self._courtesy.stands_by)
+        try:
+            await self.resign()
+        except RunnerError as unresigned:
+            log.warning("cannot resign", error=str(unresigned))
+        await asyncio.sleep(self._courtesy.stands_by)
 
     async def _lead(self) -> None:
         """Take the lease or renew it. Raises Superseded."""
+        if not self._leading and not await self._vacant():
+            raise Superseded
         asked_at = self._now()
         if not await self._records.lead(self._holder, self._settings.lease):
             raise Superseded
+        self._leading = True
         self._led_at = asked_at
+
+    async def _vacant(self) -> bool:
+        """Whether nobody has led for so long that nobody else will: a daemon that was started again does at once."""
+        if self._outlook is None:
+            return True
+        now = asyncio.get_running_loop().time()
+        if (await self._outlook()).led:
+            self._led_by_others = now
+        return now - self._led_by_others >= self._settings.lease
 
     async def _still_lead(self) -> None:
         """Between any two jobs: so a step of many goes on leading, and one that was frozen ends. Raises Superseded.
@@ -130,17 +179,22 @@ class Supervisor:
         if not 0 <= self._now() - self._led_at < self._settings.lease / 2:
             await self._lead()
 
-    async def _settle(self) -> None:
-        """Release or end waiting jobs. Parents are older than what comes after them, so a chain settles at once."""
-        jobs = await self._records.jobs(unfinished=True)
+    async def _settled(self, faults: Faults) -> Sequence[JobRecord]:
+        """The unfinished jobs, after those that wait for others were released or ended. Parents are older than what
+        comes after them, so a chain settles at once."""
+        jobs = await self._records.tidy()
         known: dict[str, JobRecord | None] = {record.job.id: record for record in jobs}
+        settled = False
         for record in reversed(jobs):
             if record.released_at is None and record.ending is None:
                 await self._still_lead()
-                await self._settle_one(record, known)
+                with faults.passed_over("settling", job=record.job.id):
+                    settled = await self._settle_one(record, known) or settled
+        return await self._records.jobs(unfinished=True) if settled else jobs
 
-    async def _settle_one(self, record: JobRecord, known: dict[str, JobRecord | None]) -> None:
-        """`known` holds what was read in this step, and learns what is read or becomes of the job."""
+    async def _settle_one(self, record: JobRecord, known: dict[str, JobRecord | None]) -> bool:
+        """Whether anything became of it. `known` holds what was read in this step, and learns what is read or becomes
+        of the job."""
         for parent in record.job.after:
             if parent not in known:
                 known[parent] = await self._records.job(parent)
@@ -151,30 +205,51 @@ class Supervisor:
             known[record.job.id] = await self._records.job(record.job.id)
         elif result:
             await self._records.release(record.job.id, self._now())
+        return bool(result)
 
-    async def _enqueue(self, jobs: Sequence[JobRecord]) -> int:
+    async def _enqueue(self, jobs: Sequence[JobRecord], faults: Faults) -> int:
         """In turn over the jobs, oldest first, each its share."""
         windows = scheduling.windows(jobs, self._routes, self._settings.window)
-        sent = 0
+        sent = failures = 0
         for record in reversed(jobs):
             await self._still_lead()
             window = windows.get(record.job.id, 0)
-            sent += await scheduling.enqueue(self._records, self._queue, record, window, self._routes)
+            failures += 1
+            with faults.passed_over("sending", job=record.job.id):
+                sent += await scheduling.enqueue(self._records, self._queue, record, window, self._routes)
+                failures = 0
+            if failures >= UNSENT:
+                break
         return sent
 
-    async def _scale(self, jobs: Sequence[JobRecord]) -> Mapping[str, Decision]:
+    async def _scale(self, jobs: Sequence[JobRecord], faults: Faults) -> Mapping[str, Decision]:
         """Whatever it is that cannot be seen, no decision is made without it; the demand is published all the same."""
         try:
             backlog = await self._queue.backlog()
-            await self._replace_missing(jobs, backlog)
-            loads = demand.loads(jobs, self._routes, backlog, await self._machines.history(jobs), self._now())
-            decisions = await self._machines.scale(loads, backlog)
+            believed = self._depths.observe(backlog, demand.sent_by_channel(jobs, self._routes))
+            await self._replace_missing(jobs, backlog, believed, faults)
+            loads = await self._loads(jobs, backlog, believed)
+            decisions = await self._machines.scale(loads, backlog, faults)
         except RunnerError as error:
             await self._publish(jobs, dict.fromkeys(self._routes.environments, f"held: {error}"))
             raise
         await self._publish(jobs, self._machines.reasons(decisions), loads)
-        await self._machines.replace_lost()
+        await self._still_lead()
+        await self._machines.replace_lost(faults)
         return decisions
+
+    async def _loads(
+        self, jobs: Sequence[JobRecord], backlog: Mapping[str, Backlog], believed: Believed
+    ) -> Sequence[Load]:
+        return demand.loads(
+            jobs,
+            self._routes,
+            backlog,
+            await self._machines.history(jobs),
+            self._now(),
+            believed=believed,
+            paces=self._paces.observe(jobs, asyncio.get_running_loop().time()),
+        )
 
     async def _publish(
         self, jobs: Sequence[JobRecord], reasons: Mapping[str, str], loads: Sequence[Load] | None = None
@@ -182,18 +257,29 @@ class Supervisor:
         if loads is None:  # without the queue's counts: every task is where its job's first attempts go
             loads = demand.loads(jobs, self._routes, {}, {}, self._now())
         waiting = demand.waiting_by_channel(loads) if self._routes.fleet else None
-        note = encode_note(Note(demand.by_channel(loads), reasons, waiting))
+        note = encode_note(Note(demand.by_channel(loads), reasons, waiting, self._machines.trouble))
         await self._records.publish(self._holder, sum(demand_of(record) for record in jobs), note)
 
-    async def _replace_missing(self, jobs: Sequence[JobRecord], backlog: Mapping[str, Backlog]) -> None:
-        """A channel that stays empty though tasks were sent and have not ended has lost them: expired or purged."""
-        empty = self._empty.observe(backlog, asyncio.get_running_loop().time())
-        for record in jobs if empty else ():
-            try:
-                channel = self._routes.channel(record.job, record.job.limits.memory)
-            except NotFound:
-                continue
-            if has_lost(record, channel, empty, backlog, self._routes):
+    async def _replace_missing(
+        self, jobs: Sequence[JobRecord], backlog: Mapping[str, Backlog], believed: Believed, faults: Faults
+    ) -> None:
+        """Messages are lost: expired, or purged."""
+        now, sent = asyncio.get_running_loop().time(), demand.sent_by_channel(jobs, self._routes)
+        channels = {record.job.id: self._channel(record) for record in jobs}
+        lacking = {job_id for job_id, channel in channels.items() if believed.excess.get(channel, 0) < 0}
+        empty = self._empty.observe(backlog, now)
+        silent = self._silent.observe(jobs, lacking, now) if self._routes.fleet else ()
+        for record in jobs:
+            channel = channels[record.job.id]
+            if record.job.id in silent or has_lost(record, channel, empty, backlog, sent, self._routes):
                 await self._still_lead()
-                count = await scheduling.resend(self._records, self._queue, record, self._routes)
-                log.warning("messages were missing", job=record.job.id, resent=count)
+                with faults.passed_over("sending again", job=record.job.id):
+                    count = await scheduling.resend(self._records, self._queue, record, self._routes)
+                    log.warning("messages were missing", job=record.job.id, resent=count)
+
+    def _channel(self, record: JobRecord) -> str:
+        """Where its first attempts go; empty, if its queue is not in the settings any more."""
+        try:
+            return self._routes.channel(record.job, record.job.limits.memory)
+        except NotFound:
+            return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 from controller.advice import briefly
 from controller.ports import Records
 from controller.wiring import Parts
+from runner.codec import DecodeError, decode_note
 from runner.errors import NotFound
 from runner.model import Status
-from runner.records import JobRecord
+from runner.ports import Supervision
+from runner.records import JobRecord, Note
 
 if TYPE_CHECKING:
     from controller.supervisor import Supervisor
 
+# Seconds between two looks at the jobs. In a fleet each is a few requests.
 POLL = 0.2
+FLEET_POLL = 2.0
+# Between two looks at what the leader says.
+LISTENS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ async def supervising(
     parts: Parts, supervisor: Supervisor | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Lead, or stand by for when nobody does. Agents that were started end by themselves when idle."""
-    supervisor = supervisor or parts.supervisor()
+    supervisor = supervisor or parts.supervisor(reserve=True)
     running = asyncio.create_task(supervisor.run())
     try:
         yield running
@@ -59,14 +65,49 @@ async def until_ended(
     if view.ended:
         return view.jobs
     async with supervising(parts) as running:
+        in_fleet = parts.settings.fleet is not None
+        pause = FLEET_POLL if in_fleet else POLL
+        troubles = Troubles(lambda: parts.fleet.trouble, parts.ledger.supervision if in_fleet else None)
         while True:
-            await asyncio.wait((running,), timeout=POLL)
+            await asyncio.wait((running,), timeout=pause)
             if running.done():
                 running.result()  # raises what no supervisor goes on after
-            view = await watch.look(parts.fleet.trouble)
+            view = await watch.look(await troubles.look())
             show(view)
             if view.ended:
                 return view.jobs
+
+
+class Troubles:
+    """Why machines do not come. Only the leader knows; where that is another process, what it published tells.
+
+    `own`: what this process knows. `listen` None: on one machine, where there is no more to know."""
+
+    def __init__(
+        self, own: Callable[[], str], listen: Callable[[], Awaitable[Supervision]] | None = None
+    ) -> None:
+        self._own = own
+        self._listen = listen
+        self._published = ""
+        self._listened = float("-inf")
+
+    async def look(self) -> str:
+        if self._listen is None or self._own():
+            return self._own()
+        now = asyncio.get_running_loop().time()
+        if now - self._listened >= LISTENS:
+            self._listened = now
+            supervision = await self._listen()
+            self._published = told(supervision.note).trouble if supervision.led else ""
+        return self._published
+
+
+def told(note: str) -> Note:
+    """What the leader published; nothing, where that is of another release."""
+    try:
+        return decode_note(note)
+    except DecodeError:
+        return Note()
 
 
 class Watch:

@@ -48,7 +48,7 @@ class Parts:
             assert self.aws is not None
             from controller.adapters.asg import AsgFleet
 
-            return AsgFleet(self.aws, self.settings.fleet)
+            return AsgFleet(self.aws, self.settings.fleet, self.now)
         from controller.adapters.processes import ProcessFleet
 
         return ProcessFleet(self.settings)
@@ -62,8 +62,9 @@ class Parts:
 
         return SingleInstances(self.aws, self.settings.fleet)
 
-    def supervisor(self) -> Supervisor:
-        """One that may lead, in this process."""
+    def supervisor(self, *, reserve: bool = False) -> Supervisor:
+        """One that may lead, in this process. `reserve`: in a fleet, only where nobody else does; there it should be
+        the daemon that was set up for it, and not some user's command."""
         from controller.dead_letters import Settling
         from controller.supervisor import Supervisor
 
@@ -82,6 +83,7 @@ class Parts:
             routes=self.routes,
             missing_after=2 * self.settings.agent.lease,
             chores=[settling.chore],
+            outlook=self.ledger.supervision if reserve and self.settings.fleet is not None else None,
         )
 
 

@@ -38,6 +38,9 @@ MAX_INDEX = 2**53
 # Job ids become file names, container names and labels further on: this is where foreign ones are stopped.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
+# Who submitted a job is printed, and counted with.
+USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+
 T = TypeVar("T")
 Json = dict[str, Any]
 
@@ -86,6 +89,13 @@ class Shape(Generic[T]):
         return self._cls(**{name: self._from_wire[name](value) for name, value in data.items()})
 
 
+def _user(value: Any) -> str:
+    if not (isinstance(value, str) and USER.fullmatch(value)):
+        message = f"illegal user: {value!r:.200}"
+        raise ValueError(message)
+    return value
+
+
 def _each(shape: Shape[Any]) -> Converter:
     return Converter(
         lambda values: [shape.pack(value) for value in values],
@@ -128,6 +138,7 @@ _JOB = Shape(
     mounts=_each(Shape(Mount)),
     secrets=_each(Shape(Secret)),
     sidecars=_each(Shape(Sidecar, command=_STRINGS, env=_MAPPING)),
+    user=Converter(str, _user),
 )
 _OUTCOME = Shape(
     Outcome,

@@ -134,7 +134,7 @@ class Sidecar:
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a user submits; immutable once submitted. `bare`: a plain process although it names an image. `role`: the
-    IAM role its tasks act in.
+    IAM role its tasks act in. `user`: whose share of a queue it has, no proof of who that is; empty: not known.
     """
 
     id: str
@@ -155,6 +155,7 @@ class Job:
     idempotency_key: str | None = None
     bare: bool = False
     created_at: float = 0.0
+    user: str = ""
 
     @property
     def engine(self) -> str:

@@ -196,12 +196,13 @@ class Note:
 
     `demand`: tasks that wait or run, by channel; channels without any are left out. `reasons`: by compute environment,
     why it has the machines it has. `waiting`: of `demand` those that another machine could begin; None where it is all
-    the same.
+    the same. `trouble`: why machines do not come, for whoever waits for them; empty if they do.
     """
 
     demand: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, int] | None = None
+    trouble: str = ""
 
 
 class RefusalKind(StrEnum):

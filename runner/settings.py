@@ -114,10 +114,10 @@ class FleetSettings:
     """A fleet in the cloud.
 
     `bucket` None: named after fleet, account and region (`bucket_name`). `log_group` None: no CloudWatch Logs.
-    `history`: seconds that ended jobs are kept, None: for ever. `ceiling`: dollars an hour for all environments
-    together, None: none. `boot`: seconds from asking for a machine to its first task. `horizon`: once machines are up,
-    a backlog should end within `boot` and so many seconds more. After `on_demand_after` losses to the infrastructure a
-    task is kept off spot machines.
+    `history`: seconds that ended jobs are kept, None: for ever; a job that is not over so long after it was submitted
+    is ended as FAILED. `ceiling`: dollars an hour for all environments together, None: none. `boot`: seconds from
+    asking for a machine to its first task. `horizon`: once machines are up, a backlog should end within `boot` and so
+    many seconds more. After `on_demand_after` losses to the infrastructure a task is kept off spot machines.
     """
 
     name: str

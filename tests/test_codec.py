@@ -87,6 +87,7 @@ JOBS = st.builds(
     sidecars=st.lists(st.builds(Sidecar, ANY_TEXT, ANY_TEXT, TEXTS, MAPPINGS, COUNTS), max_size=2).map(tuple),
     idempotency_key=st.none() | ANY_TEXT,
     created_at=FLOATS,
+    user=st.just("") | st.from_regex(codec.USER, fullmatch=True),
 )
 OUTCOMES = st.builds(
     Outcome,
@@ -286,3 +287,11 @@ def test_a_million_tasks_are_no_longer_than_ten(name: str, small: int) -> None:
         return len(codec.encode_job(Job(id="a", name=name, command=(), array=Array.of_size(count))))
 
     assert size(1_000_000) <= size(small + 1) + 12
+
+
+@pytest.mark.parametrize("user", [None, 7, [], "", "a b", "\x1b[31m", "x" * 65])
+def test_a_job_of_an_illegal_user_is_not_read(user: object) -> None:
+    packed = {"v": 1, "id": "a", "name": "a", "command": ["x"], "array": {"spans": [[0, 1]], "total": 1}}
+    assert codec.decode_job(json.dumps(packed)).user == ""
+    with pytest.raises(DecodeError, match="illegal user"):
+        codec.decode_job(json.dumps({**packed, "user": user}))

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.demand import by_channel, demand_of, loads
+from controller.demand import Load, by_channel, demand_of, loads, waiting_by_channel
+from controller.depths import Believed
+from controller.pace import Pace
 from runner.model import Status
 from runner.records import Backlog, Counts, Ending, JobRecord
 from runner.routing import Routes
@@ -122,3 +124,71 @@ def test_whatever_the_queue_says_the_ledgers_total_stands(
     found = loads(records, ROUTES, depths(small=small, lane=lane, large=large), {}, 0.0)
     assert sum(load.tasks for load in found) == sum(demand_of(record) for record in records)
     assert all(0 < load.parallel <= load.tasks and 0 <= load.sent <= load.tasks for load in found)
+
+
+# What waits, and what waits out of sight
+
+
+def of_channel(channel: str, *records: JobRecord, believed: Believed, **depth: Backlog) -> list[Load]:
+    known = {{"small": SMALL, "lane": LANE, "large": LARGE}[name]: each for name, each in depth.items()}
+    found = loads(records, ROUTES, known, {}, 0.0, believed=believed)
+    return [load for load in found if load.channel == channel]
+
+
+def test_tasks_that_could_begin_wait() -> None:
+    record = record_of(job_of("a", 10), Counts(runnable=7, running=3))
+    assert waiting_by_channel(loads([record], ROUTES, {}, {}, 0.0)) == {SMALL: 7}
+
+
+def test_what_was_sent_and_is_not_to_be_seen_for_long_does_not_wait() -> None:
+    record = record_of(job_of("a", 10), Counts(runnable=7, running=3), queued=8)
+    found = loads([record], ROUTES, {}, {}, 0.0, believed=Believed(quiet={SMALL}))
+    assert waiting_by_channel(found) == {SMALL: 2}  # those that were not sent yet
+
+
+def test_what_must_not_run_beside_a_task_that_waits_for_its_next_try_does_not_wait_either() -> None:
+    record = record_of(job_of("a", 10, max_parallel=1), queued=1)
+    found = loads([record], ROUTES, {}, {}, 0.0, believed=Believed(quiet={SMALL}))
+    assert waiting_by_channel(found) == {}
+
+
+def test_of_tasks_that_came_to_another_channel_those_that_run_do_not_wait() -> None:
+    record = record_of(job_of("a", 10), Counts(runnable=6, running=4))
+    moved = Believed({SMALL: -3, LARGE: 3})
+    depths = {"small": Backlog(5, 2, 0, 0.0), "large": Backlog(1, 2, 0, 0.0)}
+    (there,) = of_channel(LARGE, record, believed=moved, **depths)
+    (here,) = of_channel(SMALL, record, believed=moved, **depths)
+    assert (there.tasks, there.running, there.waiting) == (3, 2, 1)
+    assert (here.tasks, here.running, here.waiting) == (7, 2, 5)
+
+
+def test_of_tasks_that_came_to_another_channel_those_out_of_sight_do_not_wait() -> None:
+    record = record_of(job_of("a", 10), Counts(runnable=8, running=2))
+    depths = {"small": Backlog(5, 2, 0, 0.0), "large": Backlog(1, 0, 2, 0.0)}
+    (there,) = of_channel(LARGE, record, believed=Believed({SMALL: -3, LARGE: 3}), **depths)
+    assert (there.running, there.hidden, there.waiting) == (0, 2, 1)
+
+
+def test_tasks_that_left_are_counted_on_one_channel_only() -> None:
+    moved = Believed({SMALL: -3, LANE: 3, LARGE: 3})
+    found = loads(
+        [record_of(job_of("a", 10))], ROUTES, depths(small=7, lane=3, large=3), {}, 0.0, believed=moved
+    )
+    assert by_channel(found) == {SMALL: 7, LANE: 3}
+
+
+# How long tasks take, in later rounds
+
+
+def test_what_earlier_rounds_took_says_nothing_of_the_tasks_that_are_left() -> None:
+    record = record_of(
+        job_of("a", 10_000), Counts(runnable=500, succeeded=9500), round=2, task_seconds=10_000.0
+    )
+    (load,) = loads([record], ROUTES, {}, {"a": 1.0}, 0.0)
+    assert load.seconds is None
+
+
+def test_what_was_seen_to_end_in_this_round_does() -> None:
+    record = record_of(job_of("a", 10), Counts(runnable=5, succeeded=5), round=2, task_seconds=5.0)
+    (load,) = loads([record], ROUTES, {}, {}, 0.0, paces={"a": Pace(3600.0, 20.0)})
+    assert (load.seconds, load.at_least) == (3600.0, 20.0)

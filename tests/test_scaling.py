@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from controller.demand import Load
 from controller.model import Decision, EnvironmentCapacity, Trouble
-from controller.scaling import Picture, decide, local, machines_for, retry_at
+from controller.scaling import Picture, decide, local, retry_at
+from controller.sizing import machines_for
 from runner.ports import Capacity
 from runner.records import Backlog
 from runner.routing import LOCAL, Routes
@@ -124,6 +125,13 @@ def test_the_longer_the_first_tasks_run_the_more_machines_there_are() -> None:
     assert machines_for(replace(load, at_least=9999.0), machine, 300.0) == 500.0
 
 
+def test_a_slow_tail_that_the_mean_tells_nothing_of_has_a_few_machines() -> None:
+    machine, tail = Capacity(2, 8 * GIB), load_of(500, seconds=1.0)
+    assert machines_for(tail, machine, 300.0) < 1
+    assert machines_for(replace(tail, at_least=30.0), machine, 300.0) == 25.0
+    assert machines_for(replace(tail, at_least=3600.0), machine, 300.0) == 50.0
+
+
 # What there is
 
 
@@ -140,6 +148,28 @@ def test_nobody_is_scaled_in() -> None:
 def test_a_machine_that_is_about_to_leave_does_not_count() -> None:
     scene, running = Scene(SPOT), there("spot", 6)
     assert scene.desired(load_of(12), capacity=(running,), leaving={"spot": 2}) == {"spot": 8}
+
+
+def test_no_machine_is_asked_for_while_nothing_waits() -> None:
+    mixed = Scene(environment("spot", "m6i.large", "m6i.xlarge"))
+    running = load_of(11, running=11)  # of which four fit on the larger ones
+    assert mixed.desired(running, capacity=(there("spot", 3),)) == {"spot": 3}
+    assert mixed.desired(running, capacity=(there("spot", 3),), leaving={"spot": 1}) == {"spot": 3}
+
+
+def test_for_what_waits_beside_what_runs_machines_are_asked_for() -> None:
+    assert Scene(SPOT).desired(load_of(16, running=10), capacity=(there("spot", 3),)) == {"spot": 6}
+
+
+def test_machines_that_are_busy_are_no_room_for_others_of_whatever_priority() -> None:
+    scene = Scene(SPOT, queues={"high": ["spot"], "low": ["spot"]})
+    busy = load_of(20, channel="low.2x8", running=20)
+    assert scene.desired(busy, load_of(6, channel="high.2x8"), capacity=(there("spot", 10),)) == {"spot": 13}
+
+
+def test_for_tasks_that_wait_for_their_next_try_nothing_is_asked_for() -> None:
+    decision = Scene(SPOT).decided(load_of(3, hidden=3))["spot"]
+    assert decision == Decision(0, "nothing to do; 3 tasks of default.2x8 waiting for another try")
 
 
 def test_there_are_never_more_than_the_maximum_those_that_leave_included() -> None:
@@ -202,12 +232,40 @@ def without_capacity(
 
 def test_an_environment_without_capacity_is_left_alone_and_the_next_one_used() -> None:
     failing = without_capacity("spot", 8, 3, since=NOW - 60, last=NOW - 60)
-    assert Scene(SPOT, STEADY).desired(load_of(20), capacity=(failing,)) == {"spot": 8, "steady": 7}
+    assert Scene(SPOT, STEADY).desired(load_of(20), capacity=(failing,)) == {"spot": 3, "steady": 7}
 
 
 def test_after_a_while_it_is_tried_again() -> None:
     failed = without_capacity("spot", 3, 3, since=NOW - 301, last=NOW - 301)
     assert Scene(SPOT, STEADY).desired(load_of(20), capacity=(failed,)) == {"spot": 10, "steady": 0}
+
+
+def test_machines_that_were_asked_for_in_vain_are_not_taken_for_coming_once_they_may_be_had_again() -> None:
+    failed = without_capacity("spot", 8, 3, since=NOW - 301, last=NOW - 301)
+    decision = Scene(SPOT).decided(load_of(20), capacity=(failed,))["spot"]
+    assert decision == Decision(10, "10 machines for 20 tasks of default.2x8 (2 at a time, about 1h each)")
+
+
+def test_after_the_last_task_a_starved_group_wants_its_minimum() -> None:
+    starved = there("spot", 8, running=0, minimum=1, trouble=Trouble(ICE, NOW, NOW))
+    assert Scene(SPOT).desired(capacity=(starved,)) == {"spot": 1}
+
+
+def test_only_what_was_asked_for_in_vain_is_taken_back() -> None:
+    launching = there("spot", 8, running=2, pending=3, trouble=Trouble(ICE, NOW, NOW))
+    assert Scene(SPOT).desired(capacity=(launching,)) == {"spot": 5}
+
+
+def test_what_is_not_to_be_had_takes_nothing_of_the_ceiling() -> None:
+    starved = without_capacity("spot", 10, 0, since=NOW, last=NOW)
+    scene = Scene(SPOT, STEADY, ceiling=1.0)  # 0.096 dollars an hour each
+    assert scene.desired(load_of(100), capacity=(starved,)) == {"spot": 0, "steady": 10}
+
+
+def test_what_was_asked_for_once_more_counts_once_against_the_ceiling() -> None:
+    asked = without_capacity("spot", 10, 0, since=NOW - 400, last=NOW - 400)
+    scene = Scene(SPOT, STEADY, ceiling=1.0)
+    assert scene.desired(load_of(100), capacity=(asked,)) == {"spot": 10, "steady": 0}
 
 
 def test_the_while_grows_from_five_to_thirty_minutes() -> None:
@@ -269,6 +327,18 @@ def test_a_decision_says_what_the_machines_are_for() -> None:
     )
 
 
+def test_loads_of_one_channel_are_told_as_one() -> None:
+    loads = [load_of(2), load_of(3, seconds=60), load_of(3, seconds=60, running=1)]
+    assert Scene(SPOT).decided(*loads, capacity=(there("spot", 1),))["spot"].reason == (
+        "2 machines for 8 tasks of default.2x8 (2 at a time, about 1m to 1h each)"
+    )
+
+
+def test_a_decision_says_that_tasks_take_longer_than_they_did() -> None:
+    tail = load_of(4, seconds=1.0, at_least=600.0)
+    assert "about 1s each, some longer than 10m" in Scene(SPOT).decided(tail)["spot"].reason
+
+
 def test_a_decision_says_when_there_is_no_more_to_be_had() -> None:
     assert "at its maximum of 20" in Scene(SPOT).decided(load_of(100))["spot"].reason
 
@@ -285,35 +355,52 @@ LOADS = st.lists(
         seconds=st.none() | st.floats(0, 10_000),
         channel=st.sampled_from([SMALL_CHANNEL, LARGE_CHANNEL, f"{SMALL_CHANNEL}.od"]),
         vcpus=st.floats(0.1, 16),
+        at_least=st.floats(0, 10_000),
+        running=st.integers(0, 50),
+        hidden=st.integers(0, 50),
     ),
     max_size=6,
 )
 
 
-@given(LOADS, COUNT, COUNT, COUNT, st.booleans(), st.none() | st.floats(0.01, 30))
+@given(LOADS, COUNT, COUNT, COUNT, st.sampled_from([None, 0.0, 400.0]), st.none() | st.floats(0.01, 30))
 def test_whatever_is_asked_the_bounds_hold(
-    loads: list[Load], spot: int, running: int, leaving: int, failing: bool, ceiling: float | None
+    loads: list[Load], spot: int, running: int, leaving: int, failed: float | None, ceiling: float | None
 ) -> None:
     scene = Scene(SPOT, STEADY, LARGE, ceiling=ceiling)
-    trouble = Trouble(ICE, NOW, NOW) if failing else None
-    capacity = there("spot", spot, running=min(spot, running), trouble=trouble)
-    picture = scene.picture(*loads, capacity=(capacity,), leaving={"spot": min(leaving, spot)})
+    trouble = None if failed is None else Trouble(ICE, NOW - failed, NOW - failed)
+    running = spot if trouble is None else min(spot, running)
+    capacity = there("spot", spot, running=running, trouble=trouble)
+    picture = scene.picture(*loads, capacity=(capacity,), leaving={"spot": min(leaving, running)})
     decisions = decide(picture)
     for name, decision in decisions.items():
         before = picture.capacity[name]
-        assert decision.desired >= before.desired
+        assert decision.desired >= before.running
         assert decision.desired <= max(before.desired, before.maximum)
-    if failing:
-        assert decisions["spot"].desired == spot
+    if failed == 0:
+        assert decisions["spot"].desired == running
+    else:
+        assert decisions["spot"].desired >= spot
     prices = {"spot": 0.096, "steady": 0.096, "large": 1.008}
     spent = sum(prices[name] * decision.desired for name, decision in decisions.items())
     if ceiling is not None:
         assert spent <= max(ceiling, prices["spot"] * spot) + 1e-6
 
 
+@given(LOADS, COUNT)
+def test_where_nothing_waits_nothing_is_asked_for(loads: list[Load], spot: int) -> None:
+    busy = [replace(load, running=load.tasks) for load in loads]
+    assert Scene(SPOT, STEADY, LARGE).desired(*busy, capacity=(there("spot", spot),)) == {
+        "spot": spot,
+        "steady": 0,
+        "large": 0,
+    }
+
+
 @given(LOADS)
 def test_deciding_again_once_the_machines_are_there_asks_for_no_more(loads: list[Load]) -> None:
     scene = Scene(SPOT, STEADY, LARGE)
+    loads = [replace(load, running=0) for load in loads]
     first = scene.desired(*loads)
     arrived = tuple(there(name, count, maximum=scene.maximum[name]) for name, count in first.items())
     assert scene.desired(*loads, capacity=arrived) == first

@@ -2,42 +2,79 @@
 
 from __future__ import annotations
 
-from controller.scheduling import FIRST, LEAST, depth, windows
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.scheduling import FEW, FIRST, depth, first_window, shared, windows
 from runner.records import Counts, JobRecord
+from runner.routing import Routes
+from runner.settings import Settings
 from tests.fleets import environment, job_of, record_of, routes_of
 
+# Twenty slots on the small ones, in all; and so many that no job could want more.
 ROUTES = routes_of(environment("small", "m6i.large"), environment("large", "r6i.4xlarge"))
+MANY = routes_of(environment("small", "m6i.large", maximum=10_000))
+EMBEDDED = Routes.of(Settings())
 
 
-def running(name: str, at_once: int, seconds: float, tasks: int = 100_000, **more: object) -> JobRecord:
+def running(name: str, at_once: int, seconds: float, tasks: int = 100_000, **more: Any) -> JobRecord:
     """A job of which so many tasks run, and took so long."""
     done = 100
     counts = Counts(runnable=tasks - at_once - done, running=at_once, succeeded=done)
     return record_of(job_of(name, tasks, **more), counts, task_seconds=done * seconds)
 
 
-def waiting(name: str, tasks: int = 100_000, **more: object) -> JobRecord:
+def waiting(name: str, tasks: int = 100_000, **more: Any) -> JobRecord:
     return record_of(job_of(name, tasks, **more), queued=0)
 
 
+def long(name: str, at_once: int, tasks: int = 1000, **more: Any) -> JobRecord:
+    return running(name, at_once, 3600.0, tasks, **more)
+
+
+# What a job could use
+
+
 def test_a_new_job_has_a_first_window() -> None:
-    assert depth(waiting("a")) == FIRST
+    assert depth(waiting("a"), MANY) == FIRST
+    assert depth(waiting("a"), EMBEDDED) == FIRST
+
+
+def test_a_first_window_is_no_more_than_twice_what_all_machines_hold() -> None:
+    assert first_window(waiting("a"), ROUTES, 5000) == 40
+    assert first_window(waiting("a", vcpus=2.0), ROUTES, 5000) == 20
 
 
 def test_of_long_tasks_few_are_ahead() -> None:
-    assert depth(running("a", at_once=10, seconds=3600)) == 2 * 10 + LEAST
+    assert depth(long("a", at_once=1), ROUTES) == 2 * 1 + FEW
 
 
 def test_of_short_tasks_as_many_are_ahead_as_are_taken_in_a_minute() -> None:
-    assert depth(running("a", at_once=10, seconds=0.5)) == 10 + 60 * 20
+    assert depth(running("a", at_once=10, seconds=0.5), MANY) == 10 + 60 * 20
+
+
+def test_of_short_tasks_that_end_faster_than_one_looks_the_next_are_enough_for_all_machines() -> None:
+    assert depth(running("a", at_once=0, seconds=1.0), ROUTES) == FIRST
+    assert windows([running("a", at_once=0, seconds=6.0)], ROUTES, 5000) == {"a": 200}
 
 
 def test_tasks_of_no_time_at_all_fill_the_window() -> None:
     assert windows([running("a", at_once=10, seconds=0.0)], ROUTES, 5000) == {"a": 5000}
 
 
-def test_what_runs_is_never_more_than_half_of_what_may() -> None:
-    assert depth(running("a", at_once=3000, seconds=36_000)) >= 6000
+def test_with_each_step_twice_as_many_may_run() -> None:
+    assert depth(running("a", at_once=3000, seconds=36_000), MANY) >= 6000
+
+
+def test_how_long_tasks_took_in_an_earlier_round_does_not_count() -> None:
+    again = record_of(job_of("a", 10_000), Counts(runnable=500, succeeded=9500), round=2, task_seconds=95.0)
+    assert windows([again], ROUTES, 5000) == {"a": 40}
+
+
+# What they share
 
 
 def test_jobs_of_one_channel_share_its_window() -> None:
@@ -50,9 +87,39 @@ def test_jobs_of_another_channel_take_nothing_away() -> None:
     assert windows(jobs, ROUTES, 4000) == {"a": 4000, "b": 4000}
 
 
-def test_each_of_very_many_jobs_still_has_a_few() -> None:
+def test_of_long_tasks_as_many_wait_as_the_machines_hold() -> None:
+    assert windows([long("a", at_once=20)], ROUTES, 5000) == {"a": 40}
+
+
+def test_a_second_users_ten_tasks_begin_before_the_first_users_next_hundred() -> None:
+    first = long("a", at_once=20, user="ann")
+    sent = windows([first], ROUTES, 5000)["a"]
+    both = windows([first, waiting("b", 10, user="ben")], ROUTES, 5000)
+    assert both["b"] == 10
+    assert sent - first.counts.running < 100  # so many are before them, whatever was sent until then
+    assert both["a"] == 30
+
+
+def test_one_users_fifty_jobs_get_one_share() -> None:
+    jobs = [running(f"a{number}", 100, 0.01, user="ann") for number in range(50)]
+    found = windows([*jobs, running("b", 100, 0.01, user="ben")], ROUTES, 4000)
+    assert found["b"] == 2000
+    assert {found[f"a{number}"] for number in range(50)} == {40}
+
+
+def test_what_one_user_does_not_need_the_others_have() -> None:
+    jobs = [long("a", 20, user="ann"), waiting("b", 1, user="ben"), waiting("c", 1, user="cid")]
+    assert windows(jobs, ROUTES, 5000) == {"a": 38, "b": 1, "c": 1}
+
+
+def test_who_is_not_known_is_a_user_like_others() -> None:
+    jobs = [running(name, 100, 0.01, user=user) for name, user in (("a", ""), ("b", ""), ("c", "cid"))]
+    assert windows(jobs, ROUTES, 4000) == {"a": 1000, "b": 1000, "c": 2000}
+
+
+def test_each_of_very_many_jobs_still_has_one() -> None:
     jobs = [waiting(f"j{number}") for number in range(500)]
-    assert set(windows(jobs, ROUTES, 5000).values()) == {LEAST}
+    assert set(windows(jobs, ROUTES, 5000).values()) == {1}
 
 
 def test_jobs_that_ask_for_nothing_do_not_count() -> None:
@@ -63,3 +130,21 @@ def test_jobs_that_ask_for_nothing_do_not_count() -> None:
 
 def test_a_job_whose_queue_is_gone_sends_nothing() -> None:
     assert windows([waiting("a", queue="gone")], ROUTES, 4000) == {}
+
+
+@given(st.integers(0, 200), st.dictionaries(st.text(max_size=2), st.integers(0, 100), max_size=8))
+def test_a_share_is_never_more_than_is_wanted_and_never_leaves_what_another_wants(
+    whole: int, wanted: Mapping[str, int]
+) -> None:
+    found = shared(whole, wanted)
+    assert all(min(want, 1) <= found[key] <= want for key, want in wanted.items())
+    total = sum(found.values())
+    assert total <= max(whole, len(wanted))
+    assert total == sum(wanted.values()) or total >= min(whole, sum(wanted.values()))
+
+
+@given(st.lists(st.integers(1, 100), min_size=2, max_size=8), st.integers(1, 200))
+def test_who_wants_more_has_no_less(wanted: Sequence[int], whole: int) -> None:
+    found = shared(whole, dict(enumerate(wanted)))
+    for key, want in enumerate(wanted):
+        assert found[key] == want or found[key] >= max(found.values()) - 1

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from structlog.testing import capture_logs
 
@@ -116,6 +117,40 @@ def test_a_submit_sends_its_first_window_and_the_supervisor_the_following() -> N
             done += await desk.work(10)
             await desk.supervisor().step()
         assert done == 250
+
+    scene(play)
+
+
+def test_where_somebody_leads_that_one_sends_the_first_window_too() -> None:
+    async def play(desk: Desk) -> None:
+        job = Job("a", "a", ("x",), Array.of_size(250), created_at=now())
+        await submission.submit(desk.records, desk.queue, job, 0, EMBEDDED)
+        assert await desk.waiting() == 0
+        await desk.supervisor().step()
+        assert await desk.waiting() == 100
+
+    scene(play)
+
+
+def test_the_unfinished_jobs_are_read_again_only_if_one_of_them_was_settled() -> None:
+    class Counting(SqliteRecords):
+        reads = 0  # `tidy` reads them too
+
+        async def jobs(self, **given: Any) -> Sequence[JobRecord]:
+            self.reads += 1
+            return await super().jobs(**given)
+
+    async def play(desk: Desk) -> None:
+        desk.records = records = Counting(desk.database, now)
+        await desk.submit("a")
+        await desk.submit("b", after=("a",))
+        reads = []
+        for done in (0, 1, 0):
+            await desk.work(done)
+            records.reads = 0
+            await desk.supervisor().step()
+            reads.append(records.reads)
+        assert reads == [1, 2, 1]
 
     scene(play)
 

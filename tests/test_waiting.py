@@ -9,11 +9,14 @@ from dataclasses import replace
 import pytest
 
 from controller.cli.live import PlainDisplay
-from controller.waiting import View, Watch
+from controller.simulation.clock import run
+from controller.waiting import LISTENS, Troubles, View, Watch
 from runner.array import Array
+from runner.codec import encode_note
 from runner.errors import NotFound
 from runner.model import Job, Kind, Outcome, Status, TaskId
-from runner.records import Counts, JobRecord, TaskRecord
+from runner.ports import Supervision
+from runner.records import Counts, JobRecord, Note, TaskRecord
 
 
 def record(job_id: str, *after: str, ended: bool = False, size: int = 1) -> JobRecord:
@@ -155,3 +158,54 @@ def test_trouble_is_said_at_once_and_not_again(capsys: pytest.CaptureFixture[str
     for trouble in ("agent local-1 \x1b[31mfailed", "", "agent local-1 \x1b[31mfailed"):
         display.show(replace(at(0), trouble=trouble))
     assert said(capsys) == ["agent local-1 \\x1b[31mfailed"]
+
+
+# Why machines do not come
+
+
+class Leader:
+    """What it publishes, and how often it was listened to."""
+
+    def __init__(self, note: str, led: bool = True) -> None:
+        self._said = Supervision(led, 1, note)
+        self.listened = 0
+
+    async def supervision(self) -> Supervision:
+        self.listened += 1
+        return self._said
+
+
+STARVED = encode_note(Note(trouble="spot: no capacity"))
+
+
+def troubles(leader: Leader, own: str = "", looks: int = 1, every: float = 1.0) -> str:
+    async def main() -> str:
+        found, said = Troubles(lambda: own, leader.supervision), ""
+        for _ in range(looks):
+            said = await found.look()
+            await asyncio.sleep(every)
+        return said
+
+    return run(main())
+
+
+def test_where_another_process_leads_what_it_published_tells_why_machines_do_not_come() -> None:
+    assert troubles(Leader(STARVED)) == "spot: no capacity"
+
+
+def test_what_this_process_knows_itself_goes_first() -> None:
+    assert troubles(Leader(STARVED), own="spot: no rights") == "spot: no rights"
+
+
+def test_a_leader_that_is_gone_tells_nothing() -> None:
+    assert troubles(Leader(STARVED, led=False)) == ""
+
+
+def test_what_another_release_published_tells_nothing() -> None:
+    assert troubles(Leader("{}")) == ""
+
+
+def test_the_leader_is_not_listened_to_at_every_look() -> None:
+    leader = Leader(STARVED)
+    troubles(leader, looks=100, every=LISTENS / 10)
+    assert leader.listened == 10

@@ -1,7 +1,9 @@
 """A fleet of EC2 instances: one Auto Scaling group per compute environment.
 
 Only ever asks for more. Instances leave by themselves, each with its own decrement, so that nobody else's idea of the
-desired capacity can end one that works. Every time what there is is asked anew: nothing here outlives a restart.
+desired capacity can end one that works. What was asked for in vain is taken back, down to what there is: else it would
+be launched whenever there is capacity again, long after the last task. Every time what there is is asked anew: nothing
+here outlives a restart.
 
 Needs: autoscaling:DescribeAutoScalingGroups, DescribeScalingActivities, SetDesiredCapacity,
 TerminateInstanceInAutoScalingGroup, SetInstanceHealth.
@@ -9,6 +11,7 @@ TerminateInstanceInAutoScalingGroup, SetInstanceHealth.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +20,11 @@ import structlog
 
 from controller.adapters import asg_activities
 from controller.model import EnvironmentCapacity, Instance, Trouble
+from controller.scaling import retry_at
 from runner.aws import Aws, AwsError, Reply
 from runner.aws import Trouble as CallTrouble
 from runner.errors import Unavailable
+from runner.ports import Clock
 from runner.settings import FleetSettings
 
 log = structlog.get_logger()
@@ -33,11 +38,11 @@ PASSING = frozenset({"ScalingActivityInProgress", "ResourceContention"})
 class AsgFleet:
     """Implements `controller.ports.Fleet`."""
 
-    def __init__(self, aws: Aws, settings: FleetSettings) -> None:
+    def __init__(self, aws: Aws, settings: FleetSettings, now: Clock = time.time) -> None:
         self._aws = aws
         self._settings = settings
+        self._now = now
         self._desired: dict[str, int] = {}
-        self._launched: dict[str, float | None] = {}
         self._troubles: dict[str, Trouble | None] = {}
 
     @property
@@ -48,22 +53,27 @@ class AsgFleet:
     async def capacity(self) -> Mapping[str, EnvironmentCapacity]:
         found = {name: _capacity(name, group) for name, group in (await self._groups()).items()}
         self._desired = {name: capacity.desired for name, capacity in found.items()}
-        self._forget_gone(found)
         return {name: await self._with_activities(capacity) for name, capacity in found.items()}
 
     async def resize(self, environment: str, desired: int) -> None:
-        if desired <= self._desired.get(environment, -1):
+        before = self._desired.get(environment, -1)
+        if desired == before or (desired < before and self._troubles.get(environment) is None):
             return
-        # Asked anew: since the last look an instance may have left, or somebody set it by hand.
-        now = _capacity(environment, (await self._groups(environment))[environment])
-        wanted = min(desired, now.maximum)
-        if wanted <= now.desired:
-            return
+        # Asked anew: since the last look an instance may have come or left, or somebody set it by hand.
+        group = (await self._groups(environment))[environment]
+        now = _capacity(environment, group)
+        if desired > before and now.desired < (wanted := min(desired, now.maximum)):
+            await self._set(environment, wanted)
+        elif desired < before and now.desired > (wanted := max(desired, now.minimum, _staying(group))):
+            log.info("taking back what was asked for in vain", environment=environment, desired=wanted)
+            await self._set(environment, wanted)
+
+    async def _set(self, environment: str, desired: int) -> None:
         try:
             await self._call(
                 "set_desired_capacity",
                 AutoScalingGroupName=self._settings.group(environment),
-                DesiredCapacity=wanted,
+                DesiredCapacity=desired,
                 HonorCooldown=False,
             )
         except AwsError as error:
@@ -125,22 +135,19 @@ class AsgFleet:
             page = {"NextToken": reply["NextToken"]}
 
     async def _with_activities(self, capacity: EnvironmentCapacity) -> EnvironmentCapacity:
-        """What only the group's activities tell: when instances were launched, and why some were not.
+        """What only the group's activities tell: why instances did not come.
 
-        Asking for them costs a request, so only when they have something to say.
+        Asking for them costs a request, so only when they have something to say. Trouble is not over because nothing
+        is asked for any more; nobody would know of it when it is asked again.
         """
-        unknown = [instance.id for instance in capacity.instances if instance.id not in self._launched]
-        short = capacity.desired > capacity.running
-        if short or unknown:
-            await self._read_activities(capacity, unknown)
-        if not short:
+        known = self._troubles.get(capacity.name)
+        if capacity.desired > capacity.running or (known is not None and self._now() < retry_at(known)):
+            await self._read_activities(capacity)
+        else:
             self._troubles[capacity.name] = None
-        instances = [
-            replace(instance, launched_at=self._launched.get(instance.id)) for instance in capacity.instances
-        ]
-        return replace(capacity, instances=instances, trouble=self._troubles.get(capacity.name))
+        return replace(capacity, trouble=self._troubles.get(capacity.name))
 
-    async def _read_activities(self, capacity: EnvironmentCapacity, unknown: Sequence[str]) -> None:
+    async def _read_activities(self, capacity: EnvironmentCapacity) -> None:
         group = self._settings.group(capacity.name)
         try:
             reply = await self._call(
@@ -151,14 +158,7 @@ class AsgFleet:
                 raise
             log.warning("cannot read scaling activities", group=group, error=str(error))
             return  # what was known of troubles stands
-        activities: Sequence[Reply] = reply.get("Activities") or ()
-        launched = asg_activities.launches(activities)
-        self._launched.update({instance: launched.get(instance) for instance in unknown})
-        self._troubles[capacity.name] = asg_activities.trouble(activities)
-
-    def _forget_gone(self, found: Mapping[str, EnvironmentCapacity]) -> None:
-        there = {instance.id for capacity in found.values() for instance in capacity.instances}
-        self._launched = {name: at for name, at in self._launched.items() if name in there}
+        self._troubles[capacity.name] = asg_activities.trouble(reply.get("Activities") or ())
 
     async def _call(self, operation: str, **parameters: Any) -> Reply:
         return await self._aws.call(SERVICE, operation, **parameters)
@@ -176,6 +176,12 @@ def _capacity(name: str, group: Reply) -> EnvironmentCapacity:
         maximum=int(group["MaxSize"]),
         instances=instances,
     )
+
+
+def _staying(group: Reply) -> int:
+    """Whom a lower desired capacity would end. Those that terminate are not counted in it any more."""
+    states = [str(each.get("LifecycleState", "")) for each in group.get("Instances") or ()]
+    return sum(1 for state in states if state == "InService" or state.startswith("Pending"))
 
 
 def _instance(member: Reply) -> Instance:

@@ -5,8 +5,7 @@ Setting the desired capacity never fails for lack of machines: the group tries, 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from controller.model import Trouble
@@ -15,18 +14,6 @@ from runner.aws import Reply
 LONGEST_REASON = 300
 
 _LAUNCH = "Launching"
-_INSTANCE = re.compile(r"\bi-[0-9a-f]+\b")
-
-
-def launches(activities: Sequence[Reply]) -> Mapping[str, float]:
-    """Instance → when its launch began, epoch seconds."""
-    found: dict[str, float] = {}
-    for activity in _launching(activities):
-        instance = _INSTANCE.search(str(activity.get("Description", "")))
-        began = _time(activity.get("StartTime"))
-        if instance and began is not None:
-            found[instance[0]] = began
-    return found
 
 
 def trouble(activities: Sequence[Reply]) -> Trouble | None:
@@ -36,7 +23,7 @@ def trouble(activities: Sequence[Reply]) -> Trouble | None:
         status = activity.get("StatusCode")
         if status == "Successful":
             break
-        if status == "Failed":
+        if status == "Failed" or _died(activity):
             failed.append(activity)
     times = [at for each in failed if (at := _ended(each)) is not None]
     if not times:
@@ -46,6 +33,12 @@ def trouble(activities: Sequence[Reply]) -> Trouble | None:
 
 def _launching(activities: Sequence[Reply]) -> Iterator[Reply]:
     return (each for each in activities if str(each.get("Description", "")).startswith(_LAUNCH))
+
+
+def _died(activity: Reply) -> bool:
+    """Whether the instance was gone before it was in service: no right to the disk's key, a limit on volumes, a spot
+    instance reclaimed at once. Such a launch is noted as cancelled, with a message, and the group tries again."""
+    return activity.get("StatusCode") == "Cancelled" and bool(activity.get("StatusMessage"))
 
 
 def _reason(activity: Reply) -> str:

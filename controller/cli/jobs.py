@@ -55,6 +55,7 @@ def _print_table(records: Sequence[JobRecord], now: float) -> None:
         Column("STATUS"),
         *counts,
         Column("DURATION", right=True),
+        Column("USER"),
         Column("SUBMITTED"),
     )
     for record in records:
@@ -67,6 +68,7 @@ def _print_table(records: Sequence[JobRecord], now: float) -> None:
             record.counts.failed,
             record.counts.running,
             duration(job_duration(record, now)),
+            record.job.user or None,
             clock_time(record.job.created_at),
         )
     table.end()

@@ -76,6 +76,8 @@ def _details(record: JobRecord, parents: Sequence[JobRecord], now: float) -> Ite
     if job.image:
         yield "Image", job.image
     yield "Queue", job.queue
+    if job.user:
+        yield "User", job.user
     for parent in parents:
         yield "After", f"{parent.job.name} ({parent.job.id}), {parent.status}"
     yield "Submitted", clock_time(job.created_at)

@@ -20,9 +20,9 @@ from runner.settings import FleetSettings, Settings
 # AWS refuses requests that are five minutes off; what is half as far will soon be.
 MOST_SKEW = 150.0
 
-SKEWED = frozenset(
-    {"RequestTimeTooSkewed", "RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"}
-)
+SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+# The code for a signature of another time is the one for a wrong secret, too.
+OF_ANOTHER_TIME = ("Signature expired", "Signature not yet current")
 SET_CLOCK = "set the clock: `timedatectl set-ntp true`"
 CREDENTIALS = (
     "check AWS_PROFILE, AWS_ACCESS_KEY_ID and what else gives credentials: `aws sts get-caller-identity`"
@@ -72,7 +72,8 @@ async def _caller(aws: Aws, findings: Findings, now: Clock) -> Reply | None:
     try:
         caller = await aws.call("sts", "get_caller_identity")
     except AwsError as error:
-        step = SET_CLOCK if error.code in SKEWED else CREDENTIALS
+        skewed = error.code in SKEWED or any(words in str(error) for words in OF_ANOTHER_TIME)
+        step = SET_CLOCK if skewed else CREDENTIALS
         findings.problem("credentials", f"do not work: {error}", step)
         return None
     findings.ok("credentials", str(caller["Arn"]))

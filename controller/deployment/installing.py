@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from controller.deployment import site as surroundings
+from controller.deployment.belongings import belongings
 from controller.deployment.bundle import Files, bundle, prefix, read_settings_file
 from controller.deployment.fleet_template import fleet_template
 from controller.deployment.losses import losses
 from controller.deployment.names import fleet_stack, storage_stack
+from controller.deployment.remains import require_free_names
 from controller.deployment.rendering import rendered
-from controller.deployment.shipping import bucket_exists, stack_owns_bucket, store
+from controller.deployment.shipping import bucket_exists, store, withdraw
 from controller.deployment.site import Site
 from controller.deployment.stacks import LARGEST_BODY, Change, Say, Stack, Stacks
 from controller.deployment.storage_template import storage_template
@@ -47,10 +50,11 @@ class Installation:
         """What there is already, and is built upon."""
         account, partition = await surroundings.account_of(self._aws)
         bucket = self._fleet.bucket_name(account)
-        exists = await bucket_exists(self._aws, bucket)
-        own = not exists or await stack_owns_bucket(self._aws, self._fleet, bucket)
+        made = {each.id for each in await belongings(self._aws, storage_stack(self._fleet))}
+        own = bucket in made or not await bucket_exists(self._aws, self._fleet, bucket)
         if not own:
             self._say(f"the bucket {bucket} is there already and used as it is")
+        await require_free_names(self._aws, self._fleet, made)
         vpc, subnets = await surroundings.network(self._aws, self._fleet)
         images = await surroundings.images(self._aws, self._fleet)
         return Site(account, partition, vpc, subnets, images, prefix(self._files), own)
@@ -80,14 +84,26 @@ class Installation:
 
     async def _preview(self, name: str, body: str, site: Site) -> Planned:
         stack = await self._stacks.owned(name)
-        if stack is None or stack.status == "REVIEW_IN_PROGRESS":
+        if stack is None or stack.status == "REVIEW_IN_PROGRESS" or stack.spoilt:
             # Without asking: a change set for a new stack would leave an empty one behind.
             return Planned(name, True, ())
-        planned = await self._stacks.plan(name, body, await self._url(name, body, site))
-        if planned is None:
-            return Planned(name, False, ())
-        await self._stacks.forget(planned)
-        return Planned(name, False, planned.changes)
+        # A place of its own, so that nothing of an earlier deploy is overwritten and then taken away.
+        async with self._readable(name, body, replace(site, bundle=f"{site.bundle}/dry-run")) as url:
+            planned = await self._stacks.plan(name, body, url)
+            if planned is None:
+                return Planned(name, False, ())
+            await self._stacks.forget(planned)
+            return Planned(name, False, planned.changes)
+
+    @asynccontextmanager
+    async def _readable(self, name: str, body: str, site: Site) -> AsyncIterator[str | None]:
+        """`_url` for a while."""
+        url = await self._url(name, body, site)
+        try:
+            yield url
+        finally:
+            if url is not None:
+                await withdraw(self._aws, self._fleet.bucket_name(site.account), f"{site.bundle}/{name}.yaml")
 
     async def _apply(self, name: str, body: str, site: Site) -> Stack:
         planned = await self._stacks.plan(name, body, await self._url(name, body, site))

@@ -16,6 +16,7 @@ GIB = 1024**3
 NETWORK = "NoWayIn"
 CONTROLLER_DISK = 8 * GIB
 
+HOOK = "drain"
 # An instance that the group ends may finish what it holds for so long without a sign of life, in seconds.
 HOOK_TIMEOUT = 300
 
@@ -90,7 +91,7 @@ def _launch_template(
 
 def _group(fleet: FleetSettings, site: Site, environment: Environment, template: str) -> Mapping[str, Any]:
     hook = {
-        "LifecycleHookName": "drain",
+        "LifecycleHookName": HOOK,
         "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
         "HeartbeatTimeout": HOOK_TIMEOUT,
         "DefaultResult": "CONTINUE",

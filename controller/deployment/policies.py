@@ -5,8 +5,9 @@ What each part calls stands in its adapter's docstring.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller.deployment.names import TAG, controller_group
@@ -16,28 +17,35 @@ from runner.settings import FleetSettings
 
 Statement = Mapping[str, Any]
 
-# A role's policies have 10,240 characters in all; more queues than that are named by their beginnings.
-MOST_NAMED_QUEUES = 60
+# What IAM takes, in characters. A role's may have 10,240 in all, of which some are left for what people add.
+LARGEST_POLICY = 6_144
+LARGEST_ROLE = 9_216
 
 METRICS = "Runner"
 
 TAKE = (
     "sqs:GetQueueUrl",
-    "sqs:GetQueueAttributes",
     "sqs:ReceiveMessage",
     "sqs:SendMessage",
     "sqs:DeleteMessage",
     "sqs:ChangeMessageVisibility",
 )
-TABLE = (
+FILL = ("sqs:GetQueueUrl", "sqs:GetQueueAttributes", "sqs:SendMessage")
+SORT_OUT = (
+    "sqs:GetQueueUrl",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibility",
+)
+RECORD = (
     "dynamodb:GetItem",
     "dynamodb:BatchGetItem",
-    "dynamodb:Query",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
     "dynamodb:DeleteItem",
-    "dynamodb:ConditionCheckItem",
 )
+TABLE = (*RECORD, "dynamodb:Query")
 LEAVE = (
     "autoscaling:SetInstanceProtection",
     "autoscaling:RecordLifecycleActionHeartbeat",
@@ -73,17 +81,40 @@ class Policies:
     def group(self, name: str) -> str:
         return self.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")
 
-    def queues(self) -> Sequence[str]:
-        names = [self.fleet.queue_name(channel) for channel in self.routes.channels]
-        if len(names) > MOST_NAMED_QUEUES:
-            names = [f"{self.fleet.name}-{queue}-*" for queue in self.fleet.queues]
-        return [self.arn("sqs", name) for name in names]
-
     def agent(self) -> Sequence[Statement]:
+        return self._fitting(self._agent, LARGEST_ROLE)
+
+    def controller(self) -> Sequence[Statement]:
+        return self._fitting(self._controller, LARGEST_ROLE)
+
+    def user(self) -> Sequence[Statement]:
+        """Of people and programs that submit jobs, watch them and read their logs."""
+        return self._fitting(self._user, LARGEST_POLICY)
+
+    def _fitting(
+        self, statements: Callable[[_Scope], Sequence[Statement]], largest: int
+    ) -> Sequence[Statement]:
+        """With queues and groups named as exactly as there is room for."""
+        made = (statements(scope) for scope in self._scopes())
+        return next(each for each in made if len(_dense(document(each))) <= largest)
+
+    def _scopes(self) -> Iterator[_Scope]:
+        fleet = self.fleet
+        groups = [self.group(fleet.group(environment)) for environment in fleet.environments]
+        queues = [self.arn("sqs", fleet.queue_name(channel)) for channel in self.routes.channels]
+        yield _Scope(queues, groups)
+        groups = [self.group(f"{fleet.name}-*")]  # no less exact: of groups the tag always decides
+        yield _Scope(queues, groups)
+        yield _Scope([self.arn("sqs", f"{fleet.name}-{queue}-*") for queue in fleet.queues], groups)
+        # Of queues it does only here: not every region knows tags of queues in policies. Without it this would be the
+        # queues of all fleets whose names begin with this one's, too.
+        yield _Scope([self.arn("sqs", f"{fleet.name}-*")], groups, self._tagged)
+
+    def _agent(self, scope: _Scope) -> Sequence[Statement]:
         return [
-            _allow("Queues", TAKE, self.queues()),
+            scope.allow("Queues", TAKE),
             _allow("Quarantine", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._dead_letters]),
-            _allow("Ledger", TABLE, [self.table]),
+            _allow("Ledger", RECORD, [self.table]),
             _allow("StoreLogs", ("s3:PutObject", "s3:AbortMultipartUpload"), [f"{self.bucket}/logs/*"]),
             _allow("Fetch", ("s3:GetObject",), [f"{self.bucket}/manifests/*", f"{self.bucket}/deploy/*"]),
             *self._list_bucket(),
@@ -102,33 +133,31 @@ class Policies:
                 ),
                 ["*"],  # what describes groups cannot be limited to some
             ),
-            self._on_groups("LeaveGroup", LEAVE),
+            _allow("LeaveGroup", LEAVE, scope.groups, self._tagged),
         ]
 
-    def controller(self) -> Sequence[Statement]:
+    def _controller(self, scope: _Scope) -> Sequence[Statement]:
         own = self.group(controller_group(self.fleet))
         return [
-            _allow("Queues", TAKE, [*self.queues(), self._dead_letters]),
+            scope.allow("Queues", FILL),
+            _allow("DeadLetters", SORT_OUT, [self._dead_letters]),
             _allow("Ledger", TABLE, [self.table]),
-            _allow("Fetch", ("s3:GetObject",), [f"{self.bucket}/manifests/*", f"{self.bucket}/deploy/*"]),
+            _allow("Fetch", ("s3:GetObject",), [f"{self.bucket}/deploy/*"]),
             *self._list_bucket(),
             _allow(
                 "LookAtGroups",
                 ("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
                 ["*"],
             ),
-            self._on_groups("Scale", SCALE),
+            _allow("Scale", SCALE, scope.groups, self._tagged),
             _allow("ReplaceSelf", ("autoscaling:SetInstanceHealth",), [own]),
-            {
-                **_allow("Report", ("cloudwatch:PutMetricData",), ["*"]),
-                "Condition": {"StringEquals": {"cloudwatch:namespace": METRICS}},
-            },
+            _allow("Report", ("cloudwatch:PutMetricData",), ["*"], {"cloudwatch:namespace": METRICS}),
         ]
 
-    def user(self) -> Sequence[Statement]:
-        """Of people and programs that submit jobs, watch them and read their logs."""
+    def _user(self, scope: _Scope) -> Sequence[Statement]:
         return [
-            _allow("Queues", TAKE, [*self.queues(), self._dead_letters]),
+            scope.allow("Queues", FILL),
+            _allow("DeadLetters", SORT_OUT, [self._dead_letters]),
             _allow("Ledger", TABLE, [self.table]),
             _allow("Manifests", ("s3:GetObject", "s3:PutObject"), [f"{self.bucket}/manifests/*"]),
             _allow("ReadLogs", ("s3:GetObject",), [f"{self.bucket}/logs/*"]),
@@ -168,17 +197,34 @@ class Policies:
         group = self.arn("logs", f"log-group:{self.fleet.log_group}")
         return [_allow("LiveLogs", actions, [group, f"{group}:*"])]
 
-    def _on_groups(self, sid: str, actions: Sequence[str]) -> Statement:
-        names = [self.group(self.fleet.group(environment)) for environment in self.fleet.environments]
-        return {
-            **_allow(sid, actions, names),
-            "Condition": {"StringEquals": {f"aws:ResourceTag/{TAG}": self.fleet.name}},
-        }
+    @property
+    def _tagged(self) -> Mapping[str, str]:
+        return {f"aws:ResourceTag/{TAG}": self.fleet.name}
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """How queues and groups are named. `equal`: what must hold of the queues beside."""
+
+    queues: Sequence[str]
+    groups: Sequence[str]
+    equal: Mapping[str, str] = field(default_factory=dict)
+
+    def allow(self, sid: str, actions: Sequence[str]) -> Statement:
+        return _allow(sid, actions, self.queues, self.equal)
 
 
 def document(statements: Sequence[Statement]) -> Mapping[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def _allow(sid: str, actions: Sequence[str], resources: Sequence[str]) -> Statement:
-    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+def _dense(value: object) -> str:
+    """As IAM counts: without white space."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _allow(
+    sid: str, actions: Sequence[str], resources: Sequence[str], equal: Mapping[str, str] | None = None
+) -> Statement:
+    condition = {"Condition": {"StringEquals": dict(equal)}} if equal else {}
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources), **condition}

@@ -151,6 +151,24 @@ ENVIRONMENT
 }
 
 write_agent_units() {
+    # The console is all that can be seen of a machine with no way in. systemd itself lets pauses grow only from 254 on.
+    put 755 /usr/local/sbin/runner-agent-ended <<'SCRIPT'
+#!/bin/sh
+since() { find /run/runner-agent.pause -mmin "-$1" 2>/dev/null | grep -q .; }
+if [ "$1" = starting ]; then
+    since 1 && sleep "$(cat /run/runner-agent.pause)"
+elif [ "$SERVICE_RESULT" != success ]; then
+    pause=10
+    since 15 && pause=$(($(cat /run/runner-agent.pause) * 2))
+    [ "$pause" -le 160 ] || pause=160 # systemd would not wait for twice that
+    echo "$pause" >/run/runner-agent.pause
+    {
+        echo "runner: the agent failed ($SERVICE_RESULT, $EXIT_CODE $EXIT_STATUS); it said last:"
+        journalctl --unit=runner-agent --lines=20 --output=cat --no-pager | cut -c 1-1000
+    } >/dev/console
+fi
+exit 0
+SCRIPT
     put 644 /etc/systemd/system/runner-agent.service <<UNIT
 [Unit]
 Description=Runs tasks from the fleet's queues
@@ -161,8 +179,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 NotifyAccess=main
-# The agent says that it lives every second, except while it gives the machine back. What stops the containers of one
-# that is frozen is a watchdog of its own, and quicker.
+# The agent says that it lives every second. What stops the containers of one that is frozen or dead is a watchdog of its
+# own, and quicker; it must outlive the agent, and ends when there is nothing left to do.
 WatchdogSec=180
 TimeoutStartSec=300
 TimeoutStopSec=${RUNNER_STOP:-180}
@@ -172,12 +190,14 @@ Environment=RUNNER_HOME=/var/lib/runner RUNNER_ENGINE=docker HOME=/var/lib/runne
 StateDirectory=runner
 # Where tasks are served the credentials of their job's role.
 ExecStartPre=-ip address replace 169.254.170.2/32 dev lo
+ExecStartPre=-/usr/local/sbin/runner-agent-ended starting
 ExecStart=/opt/runner/bin/runner-agent --config /etc/runner/runner.yaml
+ExecStopPost=-/usr/local/sbin/runner-agent-ended ended
 # 0: it gave the machine back. 2: the settings are wrong, which no restart mends.
 Restart=on-failure
 RestartPreventExitStatus=2
 RestartSec=10
-KillMode=mixed
+KillMode=process
 OOMScoreAdjust=-500
 LimitNOFILE=65536
 NoNewPrivileges=yes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from controller.deployment.names import TAG, fleet_stack, groups, storage_stack
 from controller.deployment.shipping import bucket_exists, tagged_bucket
 from controller.deployment.stacks import Stacks
 from runner.aws import Aws, AwsError, Reply
+from runner.errors import BadInput, Place
 from runner.settings import FleetSettings
 
 GONE = frozenset({"shutting-down", "terminated"})
@@ -25,7 +26,7 @@ async def remains(aws: Aws, fleet: FleetSettings, account: str) -> Sequence[Remn
     """Everything that is tagged as the fleet's or has a name only it would have. Raises AwsError."""
     finders: Mapping[str, Callable[[], Awaitable[Iterable[str]]]] = {
         "stack": lambda: _stacks(aws, fleet),
-        "instance": lambda: _instances(aws, fleet),
+        "instance": lambda: find_instances(aws, fleet),
         "volume": lambda: _volumes(aws, fleet),
         "Auto Scaling group": lambda: _groups(aws, fleet),
         "launch template": lambda: _templates(aws, fleet),
@@ -55,7 +56,8 @@ async def _stacks(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
     return [stack.name for stack in found if stack is not None and stack.owner == fleet.name]
 
 
-async def _instances(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
+async def find_instances(aws: Aws, fleet: FleetSettings) -> Sequence[str]:
+    """The ids of those that are not about to be gone. Raises AwsError."""
     reservations = await _pages(aws, "ec2", "describe_instances", "Reservations", Filters=[_tagged(fleet)])
     return [
         str(instance["InstanceId"])
@@ -70,12 +72,20 @@ async def _volumes(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
     return [str(volume["VolumeId"]) for volume in volumes if volume.get("State") != "deleting"]
 
 
-async def _groups(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
-    tag = {"Name": f"tag:{TAG}", "Values": [fleet.name]}
-    found = await _pages(
-        aws, "autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", Filters=[tag]
+async def find_groups(aws: Aws, fleet: FleetSettings) -> Sequence[Reply]:
+    """As Auto Scaling describes them. Raises AwsError."""
+    return await _pages(
+        aws,
+        "autoscaling",
+        "describe_auto_scaling_groups",
+        "AutoScalingGroups",
+        Filters=[_tagged(fleet)],
+        MaxRecords=100,
     )
-    return [str(group["AutoScalingGroupName"]) for group in found]
+
+
+async def _groups(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
+    return [str(group["AutoScalingGroupName"]) for group in await find_groups(aws, fleet)]
 
 
 async def _templates(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
@@ -120,7 +130,7 @@ async def _table(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
 
 async def _bucket(aws: Aws, fleet: FleetSettings, account: str) -> Iterable[str]:
     bucket = fleet.bucket_name(account)
-    own = await bucket_exists(aws, bucket) and await tagged_bucket(aws, fleet, bucket)
+    own = await bucket_exists(aws, fleet, bucket) and await tagged_bucket(aws, fleet, bucket)
     return [bucket] if own else []
 
 
@@ -130,6 +140,18 @@ async def _log_group(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
     reply = await aws.call("logs", "describe_log_groups", logGroupNamePrefix=fleet.log_group)
     names = [str(group["logGroupName"]) for group in reply.get("logGroups") or ()]
     return [name for name in names if name == fleet.log_group]
+
+
+async def require_free_names(aws: Aws, fleet: FleetSettings, made: Collection[str]) -> None:
+    """That the table and the log group are among what the stack has `made`, or are not there yet: a stack cannot make
+    what is there, and half-way is too late to find out. Raises BadInput, AwsError."""
+    for key, kind, names in (
+        ("table", "table", await _table(aws, fleet)),
+        ("log_group", "log group", await _log_group(aws, fleet)),
+    ):
+        for name in set(names) - set(made):
+            problem = f"there is a {kind} {name} already that is not this fleet's: name another, or delete it"
+            raise BadInput(problem, Place(key=f"fleet.{key}"))
 
 
 async def _alarms(aws: Aws, fleet: FleetSettings) -> Iterable[str]:

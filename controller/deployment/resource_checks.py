@@ -67,7 +67,7 @@ async def check_bucket(aws: Aws, fleet: FleetSettings, account: str, findings: F
     name = fleet.bucket_name(account)
     subject = f"bucket {name}"
     async with findings.about(subject):
-        if await bucket_exists(aws, name):
+        if await bucket_exists(aws, fleet, name):
             findings.ok(subject)
         else:
             findings.problem(subject, "does not exist", DEPLOY)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from controller.deployment.bundle import LISTING, Files
-from controller.deployment.names import TAG, storage_stack
-from controller.deployment.storage_template import BUCKET
-from runner.aws import Aws, AwsError, Trouble
+from controller.deployment.names import TAG
+from runner.aws import Aws, AwsError, Reply, Trouble
 from runner.errors import BadInput, Place
 from runner.settings import FleetSettings
 
@@ -20,10 +19,15 @@ async def store(aws: Aws, bucket: str, prefix: str, files: Files) -> None:
         await aws.call("s3", "put_object", Bucket=bucket, Key=f"{prefix}/{name}", Body=files[name])
 
 
-async def bucket_exists(aws: Aws, bucket: str) -> bool:
+async def withdraw(aws: Aws, bucket: str, key: str) -> None:
+    """Raises AwsError."""
+    await aws.call("s3", "delete_object", Bucket=bucket, Key=key)
+
+
+async def bucket_exists(aws: Aws, fleet: FleetSettings, bucket: str) -> bool:
     """Raises BadInput if it is somebody else's or in another region, AwsError."""
     try:
-        await aws.call("s3", "head_bucket", Bucket=bucket)
+        reply = await aws.call("s3", "head_bucket", Bucket=bucket)
     except AwsError as error:
         if error.code in MISSING:
             return False
@@ -36,7 +40,17 @@ async def bucket_exists(aws: Aws, bucket: str) -> bool:
             )
             raise BadInput(problem, KEY) from error
         raise
+    # AWS's client follows a bucket to wherever it is. CloudFormation and machines would not, or at a price.
+    if (region := _region(reply)) not in ("", fleet.region):
+        problem = f"{bucket} is in {region}, the fleet in {fleet.region}: name another"
+        raise BadInput(problem, KEY)
     return True
+
+
+def _region(reply: Reply) -> str:
+    """Empty where none is told, as by emulators."""
+    headers = (reply.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
+    return str(reply.get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
 
 
 async def tagged_bucket(aws: Aws, fleet: FleetSettings, bucket: str) -> bool:
@@ -48,19 +62,3 @@ async def tagged_bucket(aws: Aws, fleet: FleetSettings, bucket: str) -> bool:
             return False
         raise
     return {"Key": TAG, "Value": fleet.name} in reply["TagSet"]
-
-
-async def stack_owns_bucket(aws: Aws, fleet: FleetSettings, bucket: str) -> bool:
-    """Whether the bucket is the storage stack's own. Raises AwsError."""
-    try:
-        reply = await aws.call(
-            "cloudformation",
-            "describe_stack_resource",
-            StackName=storage_stack(fleet),
-            LogicalResourceId=BUCKET,
-        )
-    except AwsError as error:
-        if error.code == "ValidationError":  # there is no such stack, or no such resource in it
-            return False
-        raise
-    return bool(reply["StackResourceDetail"].get("PhysicalResourceId") == bucket)

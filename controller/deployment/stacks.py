@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from controller.deployment.belongings import TABLE, belongings, loosen
 from controller.deployment.names import TAG
 from runner.aws import Aws, AwsError, Reply
-from runner.errors import BadInput, Place, RunnerError, Unavailable
+from runner.errors import BadInput, Conflict, Place, RunnerError, Unavailable
 
 # How long to wait before the next look, in seconds: little at first, for what is done at once.
 FIRST_PAUSE = 0.2
@@ -22,6 +23,7 @@ LARGEST_BODY = 51_200
 NOTHING = ("didn't contain changes", "No updates are to be performed")
 # A first creation that failed: nothing of it is left, and it can only be deleted.
 FAILED_AT_BIRTH = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"})
+HALF_DELETED = "DELETE_FAILED"
 
 Say = Callable[[str], None]
 
@@ -44,6 +46,11 @@ class Stack:
     @property
     def busy(self) -> bool:
         return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
+
+    @property
+    def spoilt(self) -> bool:
+        """It cannot be updated any more, only deleted and made anew."""
+        return self.status in FAILED_AT_BIRTH or self.status == HALF_DELETED
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +103,13 @@ class Stacks:
 
     async def plan(self, name: str, body: str, url: str | None = None) -> ChangeSet | None:
         """A change set to be applied or forgotten; None: nothing is to change. `url` is where a `body` too large for a
-        request can be read. Raises RunnerError, BadInput."""
+        request can be read. Raises RunnerError, BadInput, Conflict."""
         stack = await self.owned(name)
         if stack is not None and stack.busy:
             message = f"the stack {name} is in the middle of something ({stack.status}): wait for its end"
             raise Unavailable(message)
-        if stack is not None and stack.status in FAILED_AT_BIRTH:
-            self._say(f"{name}: removing what an earlier try left")
-            await self.delete(name)
+        if stack is not None and stack.spoilt:
+            await self._clear_away(stack)
             stack = None
         new = stack is None or stack.status == "REVIEW_IN_PROGRESS"
         size = len(body.encode())
@@ -135,10 +141,25 @@ class Stacks:
         if stack is None:
             return
         seen = await self._events_seen(name)
+        await loosen(self._aws, name, self._say)
         await self._call("delete_stack", StackName=name)
         left = await self._settled(name, seen)
         if left is not None:
             raise RunnerError(await self._why(name, left))
+
+    async def _clear_away(self, stack: Stack) -> None:
+        """A table that outlived its stack's deletion has a history, which is not a deploy's to delete. Of a stack that
+        failed at birth it is empty."""
+        if stack.status == HALF_DELETED:
+            kept = [each.id for each in await belongings(self._aws, stack.name) if each.kind == TABLE]
+            if kept:
+                message = (
+                    f"the stack {stack.name} was to be deleted and still has the table {kept[0]}: "
+                    "`runner-controller destroy` removes both, with all the history, and then it can be made anew"
+                )
+                raise Conflict(message)
+        self._say(f"{stack.name}: removing what an earlier try left")
+        await self.delete(stack.name)
 
     async def _created(self, request: Mapping[str, Any]) -> str:
         """The new change set's ARN."""

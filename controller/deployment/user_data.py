@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib import resources
 
 from controller.deployment.site import Site
+from runner.errors import BadInput, Place
 from runner.settings import FleetSettings, Settings
 
 SHEBANG = "#!/bin/bash\n"
@@ -20,13 +21,18 @@ LONGEST = 16 * 1024
 
 
 def agent_data(settings: Settings, fleet: FleetSettings, site: Site, environment: str) -> str:
-    return _script(
+    """Raises BadInput if it is to fetch more images than it can be told of."""
+    data = _script(
         RUNNER_PART="agent",
         **_bundle(fleet, site),
         RUNNER_ENVIRONMENT=environment,
         RUNNER_PULL=" ".join(fleet.deployment.pull),
         RUNNER_STOP=str(round(settings.agent.drain) + BEYOND_DRAIN),
     )
+    if (size := len(data.encode())) > LONGEST:
+        problem = f"with these a machine's user data has {size:,} bytes, and EC2 takes {LONGEST:,}: name fewer images"
+        raise BadInput(problem, Place(file=settings.source, key="fleet.deployment.pull"))
+    return data
 
 
 def controller_data(fleet: FleetSettings, site: Site) -> str:

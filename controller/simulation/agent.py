@@ -18,7 +18,6 @@ from runner.adapters.files import FileLogWriter
 from runner.adapters.s3.logs import S3Logs
 from runner.adapters.s3.manifests import S3Manifests
 from runner.adapters.secrets import LocalSecrets
-from runner.agent.heartbeat import Heartbeat
 from runner.agent.jobs import Jobs
 from runner.agent.journal import Journal
 from runner.agent.loop import Agent
@@ -128,9 +127,7 @@ class Life:
             manifests=S3Manifests(self._aws, site.of.bucket),
             secrets=LocalSecrets(site.environ),
             jobs=Jobs(ledger),
-            heartbeat=Heartbeat(
-                queue, ledger, lease=settings.agent.lease, beat=settings.agent.beat, pulse=self._beat
-            ),
+            heartbeat=site.of.heartbeat(queue, ledger, self._beat),
             journal=journal,
             removals=Removals(REMOVALS_PER_SLOT * room.slots),
             room=room,

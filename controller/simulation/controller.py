@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from controller.adapters.asg import AsgFleet
 from controller.dead_letters import Settling
 from controller.simulation.clock import OUTSIDE, Process
 from controller.simulation.installation import Installation
@@ -62,7 +61,7 @@ class Controller:
         supervisor = Supervisor(
             records,
             queue,
-            AsgFleet(aws, fleet),
+            of.groups(process, aws),
             process.now,
             holder=process.name,
             settings=of.settings.supervisor,

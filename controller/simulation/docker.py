@@ -201,6 +201,7 @@ class SimulatedEngine:
         behaviour = daemon.behave(spec)
         await daemon.answer()
         if behaviour.error is not None:
+            daemon.history.add("start-refused", spec.labels["attempt"].partition("#")[0], daemon.machine)
             raise behaviour.error
         await self._earlier_gone(spec)
         container = SimulatedContainer(daemon, spec, behaviour)

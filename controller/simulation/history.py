@@ -1,4 +1,19 @@
-"""What happened, in the order in which it did: what a checker reads, and what a failing run prints."""
+"""What happened, in the order in which it did: what a checker reads, and what a failing run prints.
+
+What services did, as they saw it:
+
+of a job        submitted · registered · released (it may run) · reopened (by `retry`) · ended (as a whole)
+of a task       begun · recorded · annotated · counted-again (in another round) · rewritten (how an attempt ended is not
+                what it was) · erased
+of a message    sent · received · shown · deleted · reappears · expired · redriven · purged, by the task it points to
+of an agent     beat: the attempts whose leases it renewed
+of the leader   leads · published: its demand
+of a group      desired
+of an instance  launched · in-service · Terminating… · terminated
+
+What machines and people did: `machine-gone`, `container-started`, `container-ended`, `swept`, `agent-…`,
+`controller-…`, `fault`, `fault-over` and other mischief. What the product logs: `says`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +26,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`at`: virtual seconds since the world began. `what`: one of the words in `World`'s description of its history.
+    """`at`: virtual seconds since the world began. `what`: one of the words above.
     `subject`: what it happened to, a task `JOB/INDEX`, an instance, a group; `by`: the process or machine that did it.
     """
 

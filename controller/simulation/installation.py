@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 
+from controller.adapters.asg import AsgFleet
+from controller.ports import Fleet
 from controller.simulation.clock import Process
 from controller.simulation.history import History
 from controller.simulation.network import Network
@@ -13,14 +15,20 @@ from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.adapters.dynamodb.table import Table
 from runner.adapters.sqs.queue import SqsQueue
+from runner.agent.heartbeat import Heartbeat
+from runner.agent.watchdog import watch
 from runner.aws import Aws
+from runner.ports import Ledger, Queue
 from runner.routing import Routes
 from runner.settings import FleetSettings, Settings
 
 
 @dataclass(frozen=True)
 class Installation:
-    """`random` gives a source of its own for each name, the same for the same seed."""
+    """What the parts are made of: who wants to see what happens with others in their place overrides that here.
+
+    `random` gives a source of its own for each name, the same for the same seed.
+    """
 
     settings: Settings
     fleet: FleetSettings
@@ -37,6 +45,23 @@ class Installation:
     def records(self, process: Process, aws: Aws, random: Random) -> DynamoRecords:
         table = Table(aws, self.fleet.table, random.random)
         return DynamoRecords(table, process.now, process.name, history=self.fleet.history)
+
+    def heartbeat(self, queue: Queue, ledger: Ledger, pulse: Callable[[], None]) -> Heartbeat:
+        own = self.settings.agent
+        return Heartbeat(queue, ledger, lease=own.lease, beat=own.beat, pulse=pulse)
+
+    def groups(self, process: Process, aws: Aws) -> Fleet:
+        return AsgFleet(aws, self.fleet, process.now)
+
+    async def watchdog(
+        self,
+        read: Callable[[], tuple[str, str] | None],
+        sweep: Callable[[], Awaitable[bool]],
+        agent_alive: Callable[[], bool],
+        incarnation: str,
+    ) -> None:
+        patience = self.settings.agent.lease
+        await watch(read, sweep, agent_alive, incarnation=incarnation, patience=patience)
 
     def queue(self, process: Process, aws: Aws, channels: dict[str, int], random: Random) -> SqsQueue:
         """One that receives from these, and sends to any."""

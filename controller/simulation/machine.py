@@ -11,7 +11,6 @@ from typing import Any
 from controller.simulation.agent import Life, Site
 from controller.simulation.clock import OUTSIDE, Process
 from controller.simulation.docker import SimulatedEngine
-from runner.agent.watchdog import watch
 from runner.errors import EngineError, RunnerError
 
 # As the unit of `controller/deployment/provision.sh` has it, in seconds.
@@ -20,7 +19,8 @@ WATCHDOG = 180.0
 
 
 class Machine:
-    """`skew`: seconds by which its wall clock is ahead. `life`: its agent, while there is one."""
+    """`skew`: seconds by which its wall clock is ahead. `life`: its agent, while there is one. `dud`: its agent does
+    not start, however often the service manager tries."""
 
     def __init__(self, site: Site, random: Random, skew: float = 0.0) -> None:
         self.site = site
@@ -29,6 +29,8 @@ class Machine:
         self.life: Life | None = None
         self.on = True
         self.exited = False
+        self.dud = False
+        self._watchdogs: list[Process] = []
         self._random = random
         self._lives = 0
 
@@ -37,7 +39,7 @@ class Machine:
 
     def start_agent(self) -> None:
         """Unless one lives, or the machine has gone."""
-        if not self.on or self.life is not None:
+        if not self.on or self.dud or self.life is not None:
             return
         self._lives += 1
         process = Process(f"{self.id}/agent{self._lives}", self.skew)
@@ -73,6 +75,20 @@ class Machine:
             self._tell("agent-thawed")
             self.life.process.thaw()
 
+    def kill_watchdogs(self) -> None:
+        """As by SIGKILL. The next agent has one of its own."""
+        self._tell("watchdogs-killed")
+        for process in self._watchdogs:
+            process.kill()
+        self._watchdogs.clear()
+
+    def step_clock(self, seconds: float) -> None:
+        self._tell("clock-stepped", by_seconds=seconds)
+        self.skew += seconds
+        self.site.daemon.skew += seconds
+        if self.life is not None:
+            self.life.process.skew += seconds
+
     def drain_agent(self) -> None:
         """As by SIGTERM."""
         if self.life is not None and self.life.agent is not None:
@@ -87,8 +103,8 @@ class Machine:
         if self.life is not None:
             self.life.process.kill()
             self.life = None
-        self.site.daemon.power_off()
         self._tell("machine-gone")
+        self.site.daemon.power_off()
 
     async def _live(self, life: Life) -> None:
         error = ""
@@ -120,14 +136,10 @@ class Machine:
             self._tell("swept", count=count)
             return True
 
-        patience = self.site.of.settings.agent.lease
+        self._watchdogs = [*(each for each in self._watchdogs if each.alive), process]
         process.start(
-            watch(
-                partial(self._sign, life),
-                sweep,
-                lambda: self.life is life,
-                incarnation=life.incarnation,
-                patience=patience,
+            self.site.of.watchdog(
+                partial(self._sign, life), sweep, lambda: self.life is life, life.incarnation
             )
         )
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from controller.simulation.clock import VirtualTimeLoop, abandon
+from controller.simulation.installation import Installation
 from controller.simulation.watching import Watch
 from controller.simulation.workload import Behave
 from controller.simulation.world import World
@@ -58,6 +59,7 @@ def play(
     seed: int | str = 0,
     settings: Settings | None = None,
     behave: Behave | None = None,
+    made_of: type[Installation] = Installation,
 ) -> T:
     """What the scenario returns. The same seed plays the same history. Raises what the scenario raises."""
     loop = VirtualTimeLoop()
@@ -67,7 +69,7 @@ def play(
     with tempfile.TemporaryDirectory(prefix="world-", dir=memory) as folder, _logs_kept() as logs:
 
         async def main() -> T:
-            world = World(settings or a_fleet(), Path(folder), seed, behave)
+            world = World(settings or a_fleet(), Path(folder), seed, behave, made_of)
             logs.append(world.watch)
             return await scenario(world)
 

@@ -1,10 +1,4 @@
-"""A whole installation in virtual time: services, machines, controllers, and whoever submits.
-
-Its history has these words: `submitted`, `registered` (a job); `sent`, `received`, `shown`, `deleted`, `expired`,
-`redriven` (a message, by its task); `begun`, `recorded` (an attempt, in the ledger); `container-started`,
-`container-ended`; `launched`, `in-service`, `Terminating…`, `terminated`, `machine-gone` (an instance); `agent-…`,
-`controller-…` (a process); `fault`, `fault-over`; `says` (what the product logs).
-"""
+"""A whole installation in virtual time: services, machines, controllers, and whoever submits."""
 
 from __future__ import annotations
 
@@ -57,17 +51,24 @@ class World:
     """Make it inside a running `VirtualTimeLoop`; see `controller.simulation.play`.
 
     `machines`: every instance that ever was, by id. `records`, `logs`: what the ledger and S3 hold, read past all
-    faults. `behave` says what containers do.
+    faults. `behave` says what containers do, `made_of` what else is put together of which parts. `skew`: by how many
+    seconds the clocks of machines launched from now on may be wrong.
     """
 
     def __init__(
-        self, settings: Settings, folder: Path, seed: int | str, behave: Behave | None = None
+        self,
+        settings: Settings,
+        folder: Path,
+        seed: int | str,
+        behave: Behave | None = None,
+        made_of: type[Installation] = Installation,
     ) -> None:
         assert settings.fleet is not None
         self.settings = settings
         self.fleet: FleetSettings = settings.fleet
         self.routes = Routes.of(settings)
         self.behave = behave or steady()
+        self.skew = 0.0
         self.history = History()
         self.machines: dict[str, Machine] = {}
         self.controllers: dict[str, Controller] = {}
@@ -77,9 +78,11 @@ class World:
         self._ids = self.random("ids")
         self._boots = self.random("boots")
         self._make_services()
-        self.of = Installation(
+        self.of = made_of(
             settings, self.fleet, self.routes, self.bucket, self.network, self.history, self.random
         )
+        for group in self.autoscaling.groups.values():
+            self.autoscaling.settle(group)
 
     def random(self, name: str) -> Random:
         """A source of its own for each name, the same for the same seed."""
@@ -89,11 +92,13 @@ class World:
         services: dict[str, Any] = {}
         self.network = Network(services, self.random("network"))
         self.watch = Watch(self.history, self.network)
-        self.sqs = SimulatedSqs(now, watch=self.watch.message)
+        self.sqs = SimulatedSqs(now, watch=self.watch.message, random=self.random("sqs"))
         self.dynamodb = DynamoDb(now, self.random("dynamodb"))
         self.s3 = SimulatedS3(self.bucket)
         self.cloudwatch = SimulatedLogs(self.fleet.log_group or "group")
-        self.autoscaling = SimulatedAutoScaling(*self._groups(), watch=self._member_changed)
+        self.autoscaling = SimulatedAutoScaling(
+            *self._groups(), watch=self._member_changed, wants=self.watch.desired
+        )
         for service in (self.s3, self.cloudwatch, self.autoscaling):
             service.remembers = False
         services |= {
@@ -239,6 +244,7 @@ class World:
         kinds = self.fleet.environments[environment].instance_types
         kind = kinds[self._boots.randrange(len(kinds))]
         random = self.random(member.id)
+        skew = random.uniform(-self.skew, self.skew)
         folder = self._folder / member.id
         folder.mkdir()
         site = Site(
@@ -247,11 +253,11 @@ class World:
             identity=Identity(member.id, kind.name),
             hardware=Hardware(kind, self.settings.agent),
             metadata=SimulatedMetadata(),
-            daemon=Daemon(member.id, self._behave, random, self.history, 0.0),
+            daemon=Daemon(member.id, self._behave, random, self.history, skew),
             folder=folder,
             environ={},
         )
-        machine = self.machines[member.id] = Machine(site, random)
+        machine = self.machines[member.id] = Machine(site, random, skew)
         machine.boot(self.fleet.boot * self._boots.uniform(0.8, 1.2))
 
     def _behave(self, spec: Any) -> Any:

@@ -38,7 +38,7 @@ class Place:
     def __init__(self, *names: str, **group: object) -> None:
         self.groups = {name: Group(f"f-{name}", **group) for name in names}  # type: ignore[arg-type]
         self.aws = SimulatedAutoScaling(*self.groups.values())
-        self.fleet = AsgFleet(self.aws, settings(*names))
+        self.fleet = AsgFleet(self.aws, settings(*names), now)
 
     @property
     def desired(self) -> int:
@@ -64,28 +64,6 @@ def test_machines_are_counted_by_environment() -> None:
         assert (found["a"].minimum, found["a"].maximum) == (0, 10)
 
     play(scene, "a", "b")
-
-
-def test_an_instance_says_since_when_it_is_there() -> None:
-    async def scene(place: Place) -> None:
-        await asyncio.sleep(1000)
-        asked_at = now()
-        await place.fleet.resize("a", 1)
-        await asyncio.sleep(500)
-        (instance,) = (await place.fleet.capacity())["a"].instances
-        assert instance.launched_at == asked_at
-        assert instance.in_service
-
-    play(scene)
-
-
-def test_an_instance_whose_launch_is_forgotten_is_one_all_the_same() -> None:
-    async def scene(place: Place) -> None:
-        place.aws.running("f-a")
-        (instance,) = (await place.fleet.capacity())["a"].instances
-        assert instance.launched_at is None
-
-    play(scene)
 
 
 def test_one_that_terminates_does_not_run() -> None:
@@ -134,6 +112,64 @@ def test_what_somebody_set_by_hand_meanwhile_is_not_lowered() -> None:
     play(scene)
 
 
+def test_what_was_asked_for_in_vain_is_taken_back_down_to_what_there_is() -> None:
+    async def scene(place: Place) -> None:
+        place.aws.running("f-a")
+        await place.fleet.resize("a", 5)
+        await place.fleet.capacity()
+        await place.fleet.resize("a", 0)
+        assert place.desired == 1
+
+    play(scene, starved=STARVED)
+
+
+def test_machines_that_came_since_the_last_look_stay() -> None:
+    async def scene(place: Place) -> None:
+        await place.fleet.resize("a", 2)
+        await place.fleet.capacity()
+        place.groups["a"].starved = ""
+        place.aws.settle(place.groups["a"])
+        await place.fleet.resize("a", 0)
+        assert place.desired == 2
+
+    play(scene, starved=STARVED)
+
+
+def test_a_starved_group_keeps_its_minimum() -> None:
+    async def scene(place: Place) -> None:
+        await place.fleet.resize("a", 5)
+        await place.fleet.capacity()
+        await place.fleet.resize("a", 1)
+        assert place.desired == 2
+
+    play(scene, starved=STARVED, minimum=2)
+
+
+def test_trouble_is_remembered_though_nothing_is_asked_for_any_more() -> None:
+    async def scene(place: Place) -> None:
+        await place.fleet.resize("a", 5)
+        await place.fleet.capacity()
+        await place.fleet.resize("a", 0)
+        await asyncio.sleep(299)
+        assert (await place.fleet.capacity())["a"].trouble is not None
+        await asyncio.sleep(2)
+        assert (await place.fleet.capacity())["a"].trouble is None
+
+    play(scene, starved=STARVED)
+
+
+def test_once_the_pause_is_over_the_group_is_really_asked_again() -> None:
+    async def scene(place: Place) -> None:
+        for desired in (5, 0, 5):
+            await place.fleet.resize("a", desired)
+            await place.fleet.capacity()
+            await asyncio.sleep(200)
+        failures = [each for each in place.groups["a"].activities if each["StatusCode"] == "Failed"]
+        assert len(failures) == 2
+
+    play(scene, starved=STARVED)
+
+
 def test_no_capacity_is_seen_at_the_next_look() -> None:
     async def scene(place: Place) -> None:
         began = now()
@@ -175,6 +211,7 @@ def test_trouble_is_over_when_a_launch_succeeds() -> None:
 def test_activities_are_read_only_when_they_have_something_to_say() -> None:
     async def scene(place: Place) -> None:
         await place.fleet.resize("a", 2)
+        await place.fleet.capacity()
         await asyncio.sleep(61)
         for _ in range(100):
             await place.fleet.capacity()

@@ -15,10 +15,14 @@ class Scripted:
     its last entry again and again. What is not in it is answered with nothing."""
 
     def __init__(self, answers: Mapping[str, Answer | list[Answer]]) -> None:
-        self._answers = {
-            name: list(answer) if isinstance(answer, list) else [answer] for name, answer in answers.items()
-        }
+        self._answers: dict[str, list[Answer]] = {}
         self.calls: list[tuple[str, Mapping[str, Any]]] = []
+        self.answers(**answers)
+
+    def answers(self, **answers: Answer | list[Answer]) -> None:
+        """From now on."""
+        for name, answer in answers.items():
+            self._answers[name] = list(answer) if isinstance(answer, list) else [answer]
 
     async def call(
         self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any

@@ -109,6 +109,24 @@ def test_a_clock_so_wrong_that_aws_refuses_is_not_blamed_on_credentials() -> Non
     assert "timedatectl" in found["credentials"].step
 
 
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidSignatureException"])
+def test_a_wrong_secret_is_not_blamed_on_the_clock(code: str) -> None:
+    told = "The request signature we calculated does not match the signature you provided."
+    assert "AWS_PROFILE" in problems(get_caller_identity=refused(code, told))["credentials"].step
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z",
+        "Signature not yet current: 20260101T001000Z is still later than 20260101T000500Z",
+    ],
+)
+def test_a_signature_of_another_time_is_blamed_on_the_clock(told: str) -> None:
+    found = problems(get_caller_identity=refused("SignatureDoesNotMatch", told))
+    assert "timedatectl" in found["credentials"].step
+
+
 def test_another_region_in_the_shell_is_pointed_out() -> None:
     (region,) = [each for each in findings({"AWS_REGION": "eu-west-1"}) if each.subject == "region"]
     assert "your shell says eu-west-1" in region.detail
@@ -139,6 +157,22 @@ def test_a_missing_bucket_is_named() -> None:
 def test_a_bucket_in_another_region_is_named() -> None:
     found = problems(head_bucket=refused("301"))
     assert "in another region" in found["bucket shards-123456789012-us-east-1"].detail
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"BucketRegion": "eu-west-1"},
+        {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}},
+    ],
+)
+def test_a_bucket_that_answers_from_another_region_is_named(reply: Mapping[str, Any]) -> None:
+    found = problems(head_bucket=reply)
+    assert "is in eu-west-1, the fleet in us-east-1" in found["bucket shards-123456789012-us-east-1"].detail
+
+
+def test_a_bucket_in_the_fleets_region_is_well() -> None:
+    assert problems(head_bucket={"BucketRegion": "us-east-1"}) == {}
 
 
 def test_each_missing_queue_is_named() -> None:

@@ -16,6 +16,7 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
+from moto.cloudformation.models import cloudformation_backends
 
 from controller.cli.main import cli
 
@@ -36,6 +37,10 @@ fleet:
     image: IMAGE
     controller: t3.small
 """
+
+
+# More than a request to CloudFormation takes.
+MANY = "environments:\n" + "\n".join(f"    e{number}: {{instance_types: [m6i.large]}}" for number in range(7))
 
 
 class Person:
@@ -127,6 +132,29 @@ def test_a_dry_run_shows_a_change_and_makes_none(deployed: Person) -> None:
     assert groups()["f00-small"]["MaxSize"] == 3
 
 
+def keys() -> list[str]:
+    return [each["Key"] for each in client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]]
+
+
+def test_a_dry_run_leaves_the_bucket_as_it_was(deployed: Person) -> None:
+    deployed.write(SETTINGS.replace("max: 3", "max: 5").replace("environments:", MANY))
+    before = keys()
+    told = deployed.succeeds("deploy", "--dry-run")
+    assert "Groupe6" in told
+    assert keys() == before
+
+
+def test_a_dry_run_leaves_what_a_failed_try_left(person: Person) -> None:
+    client("cloudformation").create_stack(
+        StackName="f00", TemplateBody='{"Resources": {}}', Tags=[{"Key": "runner-fleet", "Value": "f00"}]
+    )
+    backend = cloudformation_backends[ACCOUNT][REGION]
+    (stack,) = backend.stacks.values()
+    stack.status = "ROLLBACK_COMPLETE"
+    assert "f00: would be made" in person.succeeds("deploy", "--dry-run")
+    assert list(backend.stacks.values()) == [stack]
+
+
 def test_a_dry_run_before_the_first_deploy_leaves_nothing_behind(person: Person) -> None:
     assert "f00: would be made" in person.succeeds("deploy", "--dry-run")
     assert client("cloudformation").list_stacks()["StackSummaries"] == []
@@ -145,6 +173,30 @@ def test_a_bucket_that_is_there_already_is_used_and_not_taken_over(person: Perso
     told = person.succeeds("destroy", "--yes", "--delete-logs")
     assert "was not made by `deploy` and stays" in told
     assert [each["Name"] for each in client("s3").list_buckets()["Buckets"]] == ["ours"]
+
+
+def test_a_table_of_that_name_that_is_not_the_fleets_is_named_before_anything_is_made(person: Person) -> None:
+    key = {"AttributeName": "id", "KeyType": "HASH"}
+    client("dynamodb").create_table(
+        TableName="f00",
+        KeySchema=[key],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    refused = person.types("deploy")
+    assert refused.exit_code == 2
+    assert "fleet.table: there is a table f00 already that is not this fleet's" in refused.output
+    assert client("cloudformation").list_stacks()["StackSummaries"] == []
+
+
+def test_a_log_group_of_that_name_that_is_not_the_fleets_is_named_before_anything_is_made(
+    person: Person,
+) -> None:
+    client("logs").create_log_group(logGroupName="/f00/tasks")
+    refused = person.types("deploy")
+    assert refused.exit_code == 2
+    assert "fleet.log_group: there is a log group /f00/tasks already" in refused.output
+    assert client("cloudformation").list_stacks()["StackSummaries"] == []
 
 
 def test_a_stack_of_somebody_elses_is_not_taken_over(person: Person) -> None:

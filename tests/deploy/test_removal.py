@@ -7,7 +7,7 @@ change sets name the resources that they are about.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from controller.deployment.remains import Remnant
 from controller.deployment.removal import Removal
 from controller.simulation.services.service import refused
 from runner.adapters.boto import BotoAws
-from runner.aws import Reply
+from runner.aws import AwsError, Reply
 from runner.configuration import load_settings
 from runner.errors import BadInput, Conflict
 from runner.settings import FleetSettings, Settings
-from tests.deploy.scripted import Scripted
+from tests.deploy.scripted import Answer, Scripted
 
 REGION = "us-east-1"
 IMAGE = "ami-12c6146b"  # one of those that moto has
@@ -94,7 +94,7 @@ class Site:
 
     def destroy(self, *, delete_logs: bool = False) -> Sequence[Remnant]:
         async def work(aws: Moto) -> Sequence[Remnant]:
-            removal = Removal(aws, self.fleet, self.said.append)
+            removal = Removal(aws, self.fleet, 0.0, self.said.append)
             await removal.destroy(delete_logs=delete_logs)
             return await removal.present()
 
@@ -119,6 +119,19 @@ def site(tmp_path: Path) -> Iterator[Site]:
         made = Site(tmp_path)
         made.deploy()
         yield made
+
+
+def settled(folder: Path, **answers: Answer) -> tuple[Scripted, FleetSettings]:
+    """Scripted services without stacks, and the fleet's settings."""
+    (folder / "runner.yaml").write_text(SETTINGS.replace("IMAGE", "ami-0123456789abcdef0"))
+    fleet = load_settings(folder / "runner.yaml", {}, folder).fleet
+    assert fleet is not None
+    replies: Mapping[str, Answer] = {
+        "get_caller_identity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/a"},
+        "describe_stacks": refused("ValidationError", "Stack with id f00 does not exist"),
+        "get_bucket_tagging": {"TagSet": [{"Key": "runner-fleet", "Value": "f00"}]},
+    }
+    return Scripted({**replies, **answers}), fleet
 
 
 def buckets() -> list[str]:
@@ -161,16 +174,42 @@ def test_machines_that_protect_themselves_go_all_the_same(site: Site) -> None:
     assert site.destroy() == []
 
 
+def test_machines_of_no_group_are_ended_too(site: Site) -> None:
+    ec2 = boto3.client("ec2", REGION)
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "runner-fleet", "Value": "f00"}]}]
+    ec2.run_instances(ImageId=IMAGE, MinCount=1, MaxCount=1, TagSpecifications=tags)
+    assert site.destroy() == []
+    assert "1 machine of no group to end" in site.said
+
+
 def test_where_one_stack_is_somebody_elses_nothing_is_touched(tmp_path: Path) -> None:
     theirs = {"Stacks": [{"StackName": "f00-storage", "StackStatus": "CREATE_COMPLETE"}]}
     absent = refused("ValidationError", "Stack with id f00 does not exist")
-    aws = Scripted({"describe_stacks": [absent, theirs]})
-    (tmp_path / "runner.yaml").write_text(SETTINGS.replace("IMAGE", "ami-0123456789abcdef0"))
-    fleet = load_settings(tmp_path / "runner.yaml", {}, tmp_path).fleet
-    assert fleet is not None
+    aws, fleet = settled(tmp_path)
+    aws.answers(describe_stacks=[absent, theirs])
     with pytest.raises(BadInput, match="not this fleet's"):
-        asyncio.run(Removal(aws, fleet, lambda _: None).destroy(delete_logs=True))
+        asyncio.run(Removal(aws, fleet, 0.0, lambda _: None).destroy(delete_logs=True))
     assert {operation for operation, _ in aws.calls} == {"describe_stacks"}
+
+
+def locked(Bucket: str, **page: Any) -> Reply:
+    """A bucket of two pages, of which nothing can be deleted."""
+    more = {"IsTruncated": False} if page else {"IsTruncated": True, "NextContinuationToken": "2"}
+    return {"Contents": [{"Key": "logs/a"}], **more}
+
+
+def test_logs_that_may_not_be_deleted_are_an_error_after_one_page(tmp_path: Path) -> None:
+    refusal = {"Errors": [{"Key": "logs/a", "Code": "AccessDenied", "Message": "no"}]}
+    aws, fleet = settled(tmp_path, list_objects_v2=locked, delete_objects=refusal)
+    with pytest.raises(AwsError, match=f"s3:DeleteObject on {BUCKET}/logs/a failed: AccessDenied"):
+        asyncio.run(Removal(aws, fleet, 0.0, lambda _: None).destroy(delete_logs=True))
+    assert len(aws.given("list_objects_v2")) == 1
+
+
+def test_all_pages_of_a_bucket_are_emptied(tmp_path: Path) -> None:
+    aws, fleet = settled(tmp_path, list_objects_v2=locked)
+    asyncio.run(Removal(aws, fleet, 0.0, lambda _: None).destroy(delete_logs=True))
+    assert [each.get("ContinuationToken") for each in aws.given("list_objects_v2")] == [None, "2", None]
 
 
 def test_an_environment_with_machines_is_not_taken_away(site: Site) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from controller.simulation.model.agenda import Agenda
+from controller.simulation.model.lines import Line
 from controller.simulation.model.machines import Machine, State, Task
 
 
@@ -29,7 +29,7 @@ class Floor:
         self._random = random
         self._rested = rested
         every = {channel for of in channels.values() for channel in of}
-        self.queues: Mapping[str, deque[Task]] = {channel: deque() for channel in sorted(every)}
+        self.queues: Mapping[str, Line] = {channel: Line() for channel in sorted(every)}
         self._open: Mapping[str, list[Machine]] = {channel: [] for channel in sorted(every)}
         self.in_flight: dict[str, int] = dict.fromkeys(self.queues, 0)
         self.waits: list[float] = []
@@ -43,7 +43,7 @@ class Floor:
         """A task whose message becomes visible."""
         self.changes += 1
         if not self._open[task.channel]:
-            self.queues[task.channel].append(task)
+            self.queues[task.channel].add(task)
             return
         self._give(self._random.choice(self._open[task.channel]), task)
 
@@ -80,7 +80,7 @@ class Floor:
         if self._open[task.channel]:
             self.offer(task)
         else:
-            self.queues[task.channel].appendleft(task)
+            self.queues[task.channel].put_back(task)
 
     def _give(self, machine: Machine, task: Task) -> None:
         self.in_flight[task.channel] += 1
@@ -99,7 +99,7 @@ class Floor:
         for channel in self._channels[machine.environment]:
             queue = self.queues[channel]
             while queue and machine.has_room:
-                self._give(machine, queue.popleft())
+                self._give(machine, queue.next())
         if machine.has_room:
             for channel in self._channels[machine.environment]:
                 if machine not in self._open[channel]:

@@ -14,7 +14,8 @@ from controller.simulation.model.run import Run
 class Metrics:
     """Times in seconds, from the first job's arrival. `machine_hours` are billed from launch to termination, the boot
     included, and cost `dollars`. `idle_tail`: from the last task's end until the last machine has gone. `unused`:
-    machines that never had a task. `killed`: tasks ended by the policy."""
+    machines that never had a task. `killed`: tasks ended by the policy. `turnaround`: of all jobs together, from arrival
+    to end."""
 
     makespan: float
     machine_hours: float
@@ -27,6 +28,7 @@ class Metrics:
     idle_tail: float
     killed: int
     wasted_hours: float
+    turnaround: float
 
     def cost(self, hour_of_waiting: float) -> float:
         """Dollars, with an hour until the end worth so many."""
@@ -50,6 +52,7 @@ def measured(run: Run, prices: Mapping[str, float]) -> Metrics:
         idle_tail=run.finished - run.last_ended,
         killed=run.killed,
         wasted_hours=run.wasted / HOUR,
+        turnaround=sum(run.turnarounds),
     )
 
 

@@ -47,24 +47,21 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """`desired`: by environment. `waiting`: what agents are told of the demand, by channel. `idle`: by environment, how
-    long an agent stays without work; none for those whose own setting counts."""
+    """`desired`: by environment. `waiting`: what agents are told of the demand, by channel."""
 
     desired: Mapping[str, int]
     waiting: Mapping[str, int] = field(default_factory=dict)
-    idle: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
     """When a machine ends itself, in seconds. `idle`: without a task; None: never. `confirm`: the published demand must
     have been nil in two readings more than so far apart, which are made every `reading`; 0: nobody looks at it.
-    `overlap`: readings count that were made while the machine was busy. `parting`: what going takes."""
+    `parting`: what going takes."""
 
     idle: float | None = None
     confirm: float = 0.0
-    reading: float = 12.0
-    overlap: bool = False
+    reading: float = 6.0
     parting: float = 3.0
 
 

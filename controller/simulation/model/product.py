@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller import demand, scaling
+from controller.depths import Depths
+from controller.pace import Paces
 from controller.scaling import Picture
 from controller.simulation.model.policy import Leaving, Orders, Progress, Sight
 from runner.array import Array
@@ -25,6 +27,10 @@ class Product:
         self.interval = interval
         self._routes = routes
         self._jobs: dict[str, Job] = {}
+        self._depths = Depths()
+        self._paces = Paces()
+        self._earlier: dict[str, float] = {}
+        self._past = 0
         self._last = Orders({})
         self._decided_on: int | None = None
 
@@ -33,12 +39,31 @@ class Product:
             return self._last
         self._decided_on = sight.version
         records = [self._record(job) for job in sight.jobs]
-        loads = demand.loads(records, self._routes, sight.depth, _history(sight), sight.now)
+        loads = demand.loads(
+            records,
+            self._routes,
+            sight.depth,
+            self._history(sight),
+            sight.now,
+            believed=self._depths.observe(sight.depth, demand.sent_by_channel(records, self._routes)),
+            paces=self._paces.observe(records, sight.now),
+        )
         picture = Picture(loads, self._routes, sight.capacity, sight.depth, sight.now, sight.leaving)
-        decisions = scaling.decide(picture)
-        desired = {name: decision.desired for name, decision in decisions.items()}
+        desired = {name: decision.desired for name, decision in scaling.decide(picture).items()}
         self._last = Orders(desired, demand.waiting_by_channel(loads))
         return self._last
+
+    def _history(self, sight: Sight) -> Mapping[str, float]:
+        """What is told of a job, or what the latest of its name took."""
+        for job in sight.past[self._past :]:
+            self._earlier[job.bag.name] = job.seconds / job.ended
+        self._past = len(sight.past)
+        known: dict[str, float] = {}
+        for job in sight.jobs:
+            told = self._earlier.get(job.bag.name) if job.bag.told is None else job.bag.told
+            if told is not None and not job.ended:
+                known[job.id] = told
+        return known
 
     def _record(self, job: Progress) -> JobRecord:
         if job.id not in self._jobs:
@@ -68,21 +93,8 @@ def job_of(job: Progress) -> Job:
     )
 
 
-def _history(sight: Sight) -> Mapping[str, float]:
-    """What is told of a job, or what the latest of its name took."""
-    earlier = {past.bag.name: past.seconds / past.ended for past in sight.past if past.ended}
-    known: dict[str, float] = {}
-    for job in sight.jobs:
-        if job.ended:
-            earlier[job.bag.name] = job.seconds / job.ended
-            continue
-        told = earlier.get(job.bag.name) if job.bag.told is None else job.bag.told
-        if told is not None:
-            known[job.id] = told
-    return known
-
-
 def _time_matters(sight: Sight) -> bool:
-    """While machines are on their way, or it is not known how long tasks take."""
-    coming = any(each.pending or each.trouble for each in sight.capacity.values())
-    return coming or any(not job.ended and job.bag.told is None for job in sight.jobs)
+    """What has run for long tells as much as what has ended."""
+    return any(job.running and job.waiting for job in sight.jobs) or any(
+        each.pending or each.trouble for each in sight.capacity.values()
+    )

@@ -28,22 +28,17 @@ class Rest:
         self._groups = groups
         self._channels = channels
         self._random = random
-        # By environment: since when what was published says that there is nothing to do for it.
-        self._quiet_since = dict.fromkeys(groups, math.inf if terms.confirm else 0.0)
-        self._idle: Mapping[str, float] = {}
+        # By environment: since when what was published says that nothing waits for it.
+        self._quiet_since = dict.fromkeys(groups, math.inf)
         self._phases: dict[Machine, float] = {}
 
-    def publish(self, waiting: Mapping[str, int], idle: Mapping[str, float]) -> None:
-        now, changed = self._agenda.now, idle != self._idle
-        self._idle = idle
+    def publish(self, waiting: Mapping[str, int]) -> None:
+        """By channel."""
         for name, group in self._groups.items():
-            if not self._terms.confirm:
-                continue
-            quiet = not any(waiting.get(channel) for channel in self._channels[name])
-            begun = quiet and self._quiet_since[name] == math.inf
-            if quiet != (self._quiet_since[name] != math.inf):
-                self._quiet_since[name] = now if quiet else math.inf
-            if begun or changed:
+            if any(waiting.get(channel) for channel in self._channels[name]):
+                self._quiet_since[name] = math.inf
+            elif self._quiet_since[name] == math.inf:
+                self._quiet_since[name] = self._agenda.now
                 for machine in list(group.alive):
                     self.consider(machine)
 
@@ -64,22 +59,23 @@ class Rest:
             group.retire(machine, self._terms.parting)
 
     def _due(self, machine: Machine) -> float:
-        idle = self._idle.get(machine.environment, self._terms.idle)
-        if idle is None:
+        if self._terms.idle is None:
             return math.inf
-        since = machine.idle_since + idle
-        return max(since, self._confirmed(machine)) if self._terms.confirm else since
+        idle_until = machine.idle_since + self._terms.idle
+        if not self._terms.confirm:
+            return idle_until
+        return self._reading(machine, max(idle_until, self._confirmed(machine)))
 
     def _confirmed(self, machine: Machine) -> float:
-        """When the last reading is made that is needed."""
-        terms = self._terms
+        """When two readings lie far enough apart; the first may have been made while the machine worked."""
         quiet = max(self._quiet_since[machine.environment], machine.ready)
-        if not terms.overlap:
-            quiet = max(quiet, machine.idle_since)
-        first = quiet + self._phase(machine) * terms.reading
-        return first + terms.reading * math.ceil(terms.confirm / terms.reading + 0.01)
+        return self._reading(machine, quiet) + self._terms.confirm
 
-    def _phase(self, machine: Machine) -> float:
+    def _reading(self, machine: Machine, after: float) -> float:
+        """The machine's next."""
+        if after == math.inf:
+            return after
         if machine not in self._phases:
-            self._phases[machine] = self._random.random()
-        return self._phases[machine]
+            self._phases[machine] = self._random.uniform(0, self._terms.reading)
+        phase, every = self._phases[machine], self._terms.reading
+        return phase + every * math.ceil((after - phase) / every)

@@ -40,7 +40,7 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Run:
     """What happened. `machines`: of every environment, in the order of their launches. `killed`: tasks that the policy
-    ended. `wasted`: seconds of attempts that came to nothing."""
+    ended. `wasted`: seconds of attempts that came to nothing. `turnarounds`: of each job, from its arrival to its end."""
 
     workload: Workload
     machines: Mapping[str, Sequence[Machine]]
@@ -50,6 +50,7 @@ class Run:
     finished: float
     killed: int
     wasted: float
+    turnarounds: Sequence[float]
     samples: Sequence[Sample]
 
 
@@ -90,6 +91,8 @@ class Simulation:
         self._past: list[Progress] = []
         self._counts: deque[tuple[float, Mapping[str, tuple[int, int]]]] = deque()
         self._version = 0
+        # Nobody looks in the very moment in which a job comes.
+        self._phase = Random(f"{seed}/steps").uniform(0, policy.interval)
         self._samples: list[Sample] = []
 
     def run(self) -> Run:
@@ -97,7 +100,7 @@ class Simulation:
             self._agenda.at(reclaim.at, self._reclaim, reclaim.environment)
         for at, bag in enumerate(self._workload.bags):
             self._agenda.at(bag.arrival, self._arrive, at, bag)
-        self._agenda.at(0.0, self._step)
+        self._agenda.at(self._phase, self._step)
         self._floor.unfinished = self._workload.tasks
         while self._floor.unfinished and self._agenda.advance(math.inf):
             pass
@@ -118,6 +121,7 @@ class Simulation:
             finished=max([*ends, self._agenda.now]),
             killed=sum(group.lost_to_scaling for group in self._groups.values()),
             wasted=floor.wasted,
+            turnarounds=[(job.last_ended or 0.0) - job.bag.arrival for job in (*self._past, *self._jobs.values())],
             samples=self._samples,
         )
 
@@ -148,7 +152,7 @@ class Simulation:
         orders = policy.step(self._look())
         for name, group in self._groups.items():
             group.resize(orders.desired[name], shrink=policy.scales_in, spare_busy=policy.protects)
-        self._rest.publish(orders.waiting, orders.idle)
+        self._rest.publish(orders.waiting)
         if self._sampled:
             self._sample()
         if self._floor.unfinished or any(group.alive for group in self._groups.values()):

@@ -1,55 +1,36 @@
 """Auto Scaling groups as documented, behind the `Aws` port, in the event loop's time.
 
 Emulated: desired, minimum and maximum capacity; launches that take `boot` seconds or fail for lack of capacity, with
-their activities; scale-in protection; a termination hook with its heartbeats and its end; terminate with and without
-decrement; replacement of unhealthy instances; scale-in when less is desired than there is, of instances in service that
-are not protected; the errors of each. Not emulated: zones, rebalancing, cooldown, weights, warm pools.
+their activities, and are tried again; scale-in protection; a termination hook with its heartbeats and its end;
+terminate with and without decrement; replacement of unhealthy instances; scale-in when less is desired than there is,
+of instances in service that are not protected; rebalancing, which launches an instance before it ends another, though
+not the zones between which it does; the errors of each. Not emulated: cooldown, weights, warm pools.
+
+Of protected instances a group that wants less ends none, and it may be long until it tries again: nothing is said of
+when, and hours were seen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
 from controller.simulation.clock import EPOCH, outside
+from controller.simulation.services.autoscaling_group import Group as Group
+from controller.simulation.services.autoscaling_group import Member as Member
+from controller.simulation.services.autoscaling_group import described
 from controller.simulation.services.service import Simulated, refused
 from runner.aws import Reply
 
 # Until an instance that is gone is found out, in seconds.
 NOTICED = 30.0
 GOING = 3.0  # seconds between Terminating and what follows
-
-
-@dataclass
-class Member:
-    id: str
-    state: str = "Pending"
-    protected: bool = True
-    healthy: bool = True
-    heartbeats: int = 0
-    held_until: float = 0.0
-    ends_by: float = 0.0
-    shown: str = ""
-    shown_until: float = 0.0
-
-
-@dataclass
-class Group:
-    name: str
-    desired: int = 0
-    minimum: int = 0
-    maximum: int = 10
-    boot: float = 60.0
-    lag: float = 0.0  # seconds until what was asked for shows
-    hook: bool = True
-    heartbeat: int = 300
-    starved: str = ""  # why launches fail
-    members: dict[str, Member] = field(default_factory=dict)
-    activities: list[dict[str, Any]] = field(default_factory=list)
+# Seconds until it is tried again to end one of instances that were all protected.
+RECONSIDER = 3600.0
 
 
 Watch = Callable[[Group, Member], None]
@@ -88,6 +69,13 @@ class SimulatedAutoScaling(Simulated):
         self._want(found, found.desired - 1)
         self._go(found, found.members[instance])
 
+    def rebalance(self, group: str) -> None:
+        """As the service does when zones are out of balance, unless that is suspended: one more comes, and then one
+        that is not protected goes."""
+        found = self.groups[group]
+        found.rebalancing += 1
+        self.settle(found)
+
     def lose(self, instance: str) -> None:
         """It ended by itself, or EC2 took it. A health check finds out."""
         for group in self.groups.values():
@@ -98,20 +86,43 @@ class SimulatedAutoScaling(Simulated):
 
     def settle(self, group: Group) -> None:
         """What the group does by itself: launch what is missing, end what is too much."""
-        staying = [each for each in group.members.values() if not each.state.startswith("Terminat")]
-        unprotected = [each for each in staying if each.state == "InService" and not each.protected]
-        if len(staying) > group.desired and unprotected:
-            self._go(group, unprotected[0])  # which settles what is left
-            return
-        for _ in range(group.desired - len(staying)):
-            if group.starved:
-                self._note(group, "Launching a new EC2 instance.", "Failed", group.starved)
+        staying = group.staying
+        if len(staying) > group.wanted:
+            self._shrink(group)
+        for _ in range(group.wanted - len(staying)):
+            if problem := group.problem:
+                self._note(group, "Launching a new EC2 instance.", "Failed", problem)
+                self._again(group, group.relaunch)
                 return
-            member = Member(f"i-{next(self._numbers):08x}")
-            group.members[member.id] = member
-            self._note(group, f"Launching a new EC2 instance: {member.id}", "Successful")
-            self._watch(group, member)
-            self._after(group.boot, self._come, group, member)
+            self._start(group)
+
+    def _shrink(self, group: Group) -> None:
+        unprotected = [each for each in group.staying if each.state == "InService" and not each.protected]
+        if unprotected:
+            self._go(group, unprotected[0])  # which settles what is left
+        elif all(each.state == "InService" for each in group.staying):
+            problem = "Could not scale to desired capacity because all remaining instances are protected."
+            self._note(group, "Terminating EC2 instance.", "Failed", problem)
+            self._again(group, RECONSIDER)
+
+    def _start(self, group: Group) -> None:
+        member = Member(f"i-{next(self._numbers):08x}")
+        group.members[member.id] = member
+        self._note(group, f"Launching a new EC2 instance: {member.id}", "Successful")
+        self._watch(group, member)
+        self._after(group.boot, self._come, group, member)
+
+    def _again(self, group: Group, seconds: float) -> None:
+        """Only one such look lies ahead, the nearest."""
+        at = asyncio.get_running_loop().time() + seconds
+        if at < group.settles_at:
+            group.settles_at = at
+            self._after(seconds, self._settle_again, group, at)
+
+    def _settle_again(self, group: Group, at: float) -> None:
+        if group.settles_at == at:
+            group.settles_at = math.inf
+            self.settle(group)
 
     def _want(self, group: Group, desired: int) -> None:
         before, group.desired = group.desired, desired
@@ -121,6 +132,9 @@ class SimulatedAutoScaling(Simulated):
     def _come(self, group: Group, member: Member) -> None:
         if member.state == "Pending":
             self._turn(group, member, "InService")
+            if group.rebalancing:
+                group.rebalancing -= 1
+                self.settle(group)
 
     def _turn(self, group: Group, member: Member, state: str) -> None:
         member.state = state
@@ -133,7 +147,7 @@ class SimulatedAutoScaling(Simulated):
 
     def _describe_auto_scaling_instances(self, InstanceIds: list[str]) -> Reply:
         found = [
-            {"AutoScalingGroupName": group.name, **_described(member)}
+            {"AutoScalingGroupName": group.name, **described(member)}
             for group in self.groups.values()
             for member in group.members.values()
             if member.id in InstanceIds
@@ -148,7 +162,7 @@ class SimulatedAutoScaling(Simulated):
                     "DesiredCapacity": group.desired,
                     "MinSize": group.minimum,
                     "MaxSize": group.maximum,
-                    "Instances": [_described(member) for member in group.members.values()],
+                    "Instances": [described(member) for member in group.members.values()],
                 }
                 for group in self.groups.values()
                 if group.name in AutoScalingGroupNames
@@ -277,13 +291,3 @@ class SimulatedAutoScaling(Simulated):
     def _after(self, seconds: float, act: Callable[..., None], *args: Any) -> None:
         """Whoever asked for it may be gone by then."""
         outside(asyncio.get_running_loop().call_later, seconds, act, *args)
-
-
-def _described(member: Member) -> dict[str, Any]:
-    late = asyncio.get_running_loop().time() < member.shown_until
-    return {
-        "InstanceId": member.id,
-        "LifecycleState": member.shown if late else member.state,
-        "HealthStatus": "Healthy" if member.healthy else "Unhealthy",
-        "ProtectedFromScaleIn": member.protected,
-    }
