@@ -159,6 +159,7 @@ class DeadLetter:
     """A message that was put aside: unreadable (`task` is None then), or received too often.
 
     `queue` is where it came from, `receives` how often it was received there. `at`: when it was put aside, or sent.
+    `reason`: why an agent put it aside; empty if the queue itself moved it.
     """
 
     id: str

@@ -273,5 +273,12 @@ def test_the_examples_on_the_page_are_right_and_have_every_key(tmp_path: Path) -
 
 
 def test_the_page_names_every_variable() -> None:
-    variables = {"RUNNER_CONFIG", "RUNNER_HOME", "RUNNER_ENGINE", "DOCKER_HOST", "RUNNER_ENVIRONMENT"}
+    variables = {
+        "RUNNER_CONFIG",
+        "RUNNER_HOME",
+        "RUNNER_ENGINE",
+        "DOCKER_HOST",
+        "RUNNER_ENVIRONMENT",
+        "RUNNER_USER",
+    }
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE, re.MULTILINE)) == variables

@@ -40,25 +40,14 @@ class Person:
         assert may_fail or done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done.stdout
 
-    def reads(self, *arguments: str) -> Any:
-        return json.loads(self.types(*arguments, "--output", "json"))
+    def reads(self, *arguments: str, may_fail: bool = False) -> Any:
+        return json.loads(self.types(*arguments, "--output", "json", may_fail=may_fail))
 
     def submits(self, name: str, tasks: int, script: str, *, retries: int = 0) -> str:
         """The job's id, as soon as it has one."""
-        needs = [
-            "--image",
-            IMAGE,
-            "--vcpus",
-            "0.5",
-            "--memory",
-            "256MiB",
-            "--retries",
-            "0",
-            "--timeout",
-            "30m",
-        ]
-        how = ["--name", name, "--array", str(tasks), *needs, "--detach", "--output", "quiet"]
-        return self.types("submit", *how, "--", "sh", "-c", script).strip()
+        needs = ["--image", IMAGE, "--vcpus", "0.5", "--memory", "256MiB", "--timeout", "30m"]
+        how = ["--name", name, "--array", str(tasks), "--retries", str(retries), *needs]
+        return self.types("submit", *how, "--detach", "--output", "quiet", "--", "sh", "-c", script).strip()
 
     def job(self, job: str) -> Any:
         return self.reads("status", job)[0]
