@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from benchmarks import agent, containers, harness, machine, submission, tables, tasks
+from benchmarks import agent, containers, fleet, harness, machine, submission, tables, tasks
 from benchmarks.harness import Bench, Result
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Coroutine[Any, Any, Result]]] = {
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Coroutine[Any, Any, Result]]] = {
     "tasks": tasks.run,
     "submission": submission.run,
     "agent": agent.run,
+    "fleet": fleet.run,
 }
 
 SPACE = Path(__file__).parents[1] / ".bench"

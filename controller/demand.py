@@ -72,12 +72,17 @@ def loads(
     ]
     believed = at_once(backlog, _sent(direct)) if believed is None else believed
     moved = _moved(direct, routes, backlog, believed)
-    return [_out_of_sight(load) if load.channel in believed.quiet else load for load in moved]
+    present = [_out_of_sight(load) if load.channel in believed.quiet else load for load in moved]
+    return list(_left_behind(present, believed.left))
 
 
-def sent_by_channel(jobs: Sequence[JobRecord], routes: Routes) -> Mapping[str, int]:
-    """Tasks whose messages went to the channel of their job's first attempts and have not ended."""
-    return _sent([load for record in jobs if (load := _load(record, routes, Pace())) is not None])
+def known_by_channel(
+    jobs: Sequence[JobRecord], routes: Routes
+) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Tasks whose messages went to the channel of their job's first attempts and have not ended, and those of them that
+    run, as far as the ledger knows."""
+    direct = [load for record in jobs if (load := _load(record, routes, Pace())) is not None]
+    return _sent(direct), _running(direct)
 
 
 def by_channel(found: Sequence[Load]) -> Mapping[str, int]:
@@ -131,9 +136,25 @@ def _sent(direct: Sequence[Load]) -> Mapping[str, int]:
     return sent
 
 
+def _running(direct: Sequence[Load]) -> Mapping[str, int]:
+    running: Counter[str] = Counter()
+    for load in direct:
+        running[load.channel] += load.running
+    return running
+
+
 def _out_of_sight(load: Load) -> Load:
     """What was sent and does not run is not to be seen on the channel: nobody could begin it."""
     return replace(load, hidden=max(load.hidden, load.sent - load.running))
+
+
+def _left_behind(found: Sequence[Load], left: Mapping[str, int]) -> Iterator[Load]:
+    """What the ledger has as running and does not run: its machine has gone, and nobody has come to take it over."""
+    remaining = Counter(left)
+    for load in found:
+        lost = min(remaining[load.channel], load.running)
+        remaining[load.channel] -= lost
+        yield replace(load, running=load.running - lost) if lost else load
 
 
 class _Shift(NamedTuple):
@@ -151,9 +172,7 @@ def _moved(
     """Where a channel holds more messages than its jobs account for, tasks of the queue's other channels have come to
     it. Their number in all stays the ledger's."""
     found = list(direct)
-    running: Counter[str] = Counter()
-    for load in direct:
-        running[load.channel] += load.running
+    running = _running(direct)
     missing = {channel: -excess for channel, excess in believed.excess.items() if excess < 0}
     for channel, excess in believed.excess.items():
         for donor in _other_channels(channel, routes) if excess > 0 and channel in routes.channels else ():

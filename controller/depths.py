@@ -20,16 +20,19 @@ LAG = 120.0
 @dataclass(frozen=True, slots=True)
 class Believed:
     """`excess`: by channel, how many messages it holds beyond the tasks that were sent there; below 0: how many fewer.
-    `quiet`: channels on which none has been visible for a while: whoever waits there waits for its next try."""
+    `quiet`: channels on which none has been visible for a while: whoever waits there waits for its next try. `left`: by
+    channel, so many were visible all the while beyond those of tasks that wait: what they are of runs no more."""
 
     excess: Mapping[str, int] = field(default_factory=dict)
     quiet: Collection[str] = frozenset()
+    left: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Look(NamedTuple):
     at: float
     excess: int
     visible: int
+    waiting: int
 
 
 class Depths:
@@ -39,19 +42,23 @@ class Depths:
         self._lag = lag
         self._looks: dict[str, deque[_Look]] = {}
 
-    def observe(self, backlog: Mapping[str, Backlog], sent: Mapping[str, int]) -> Believed:
-        """`sent`: by channel, tasks that were sent there and have not ended."""
+    def observe(
+        self, backlog: Mapping[str, Backlog], sent: Mapping[str, int], running: Mapping[str, int]
+    ) -> Believed:
+        """`sent`: by channel, tasks that were sent there and have not ended; of these so many are `running`."""
         excess: dict[str, int] = {}
         quiet: set[str] = set()
+        left: dict[str, int] = {}
         for channel, depth in backlog.items():
-            looks = self._remember(
-                channel, _Look(depth.as_of, depth.total - sent.get(channel, 0), depth.visible)
-            )
+            known = sent.get(channel, 0)
+            look = _Look(depth.as_of, depth.total - known, depth.visible, known - running.get(channel, 0))
+            looks = self._remember(channel, look)
             if looks[-1].at - looks[0].at >= self._lag:
                 excess[channel] = _lasting([look.excess for look in looks])
+                left[channel] = _beyond(looks)
                 if not any(look.visible for look in looks):
                     quiet.add(channel)
-        return Believed(excess, quiet)
+        return Believed(excess, quiet, left)
 
     def _remember(self, channel: str, look: _Look) -> deque[_Look]:
         looks = self._looks.setdefault(channel, deque())
@@ -68,6 +75,11 @@ class Depths:
 def at_once(backlog: Mapping[str, Backlog], sent: Mapping[str, int]) -> Believed:
     """What one look says; for counts that are exact."""
     return Believed({channel: depth.total - sent.get(channel, 0) for channel, depth in backlog.items()})
+
+
+def _beyond(looks: Collection[_Look]) -> int:
+    """Counts that are late show what has begun since as if it still waited."""
+    return max(0, min(look.visible for look in looks) - max(look.waiting for look in looks))
 
 
 def _lasting(seen: Collection[int]) -> int:

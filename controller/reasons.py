@@ -38,10 +38,11 @@ def _described(parts: Mapping[Load, float], channel: str, machine: Capacity) -> 
 
 def _durations(loads: Sequence[Load]) -> str:
     known = [load for load in loads if load.seconds is not None]
-    each = _range([round(seconds_of(load), 1) for load in loads], format_duration)
+    means = [seconds_of(load) if load.seconds is None else load.seconds for load in loads]
+    each = _range([round(mean, 1) for mean in means], format_duration)
     if not known:
         return f"not seen to end yet, taken for {each} each"
-    slow = max((load.at_least for load in known if load.at_least > seconds_of(load)), default=0.0)
+    slow = max((load.at_least for load in known if load.at_least > (load.seconds or 0.0)), default=0.0)
     longer = f", some longer than {format_duration(round(slow))}" if round(slow) else ""
     return f"about {each} each{longer}"
 

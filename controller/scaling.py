@@ -1,11 +1,11 @@
 """How many machines the work deserves. Pure: a function of what is seen, so on level and never on events.
 
-For each load of tasks: so many machines that, once they are up, it ends within the time that a machine needs to boot,
-and a horizon more. Tasks that take longer than that need a slot each; of tasks that take seconds, one slot does many.
+For each load of tasks: so many machines that it ends as soon as that is worth their boots (`controller.worth`). Tasks
+that take longer than that need a slot each; of tasks that take seconds, one slot does many.
 What a machine holds at a time follows from the tasks' shape. What runs has its machine, and more are asked for only
 for tasks that one could begin. Machines that were asked for and are not there yet count, unless none are to be had;
 machines that are about to leave do not. A machine counts once, however many queues it serves. Nobody is ever scaled in:
-machines end themselves. Only what was asked for in vain is taken back.
+machines end themselves. Only what was asked for in vain is taken back, if it is not needed or to be had elsewhere.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.demand import Load
+from controller.horizons import Stock, horizons
 from controller.model import Decision, EnvironmentCapacity, Trouble
 from controller.reasons import counted, purpose
 from controller.sizing import NOTHING, machines_for
@@ -116,6 +117,12 @@ class _Plan:
         return max(0, self.asked - self.leaving)
 
     @property
+    def stock(self) -> Stock:
+        """As many as are asked for, where none can be had now."""
+        most = min(self.limit, self.capacity.desired - self.leaving) if self.blocked else self.limit
+        return Stock(self.machine, self.price, self.supply, max(self.supply, most))
+
+    @property
     def machines(self) -> int:
         return max(self.supply, math.ceil(self.used - NOTHING))
 
@@ -135,7 +142,6 @@ class _Planning:
 
     def __init__(self, picture: Picture, fleet: FleetSettings) -> None:
         self._picture = picture
-        self._within = fleet.boot + fleet.horizon
         self._ceiling = fleet.ceiling
         self._plans = {
             name: self._plan(each, fleet.environments[name].price or 0.0)
@@ -143,13 +149,20 @@ class _Planning:
         }
         spent = sum(plan.price * plan.asked for plan in self._plans.values())
         self._budget = math.inf if fleet.ceiling is None else fleet.ceiling - spent
+        priorities = picture.routes.channels
+        self._loads = sorted(picture.loads, key=lambda load: -priorities[load.channel])
+        self._horizons = horizons(
+            self._loads,
+            {name: plan.stock for name, plan in self._plans.items()},
+            picture.routes.environments_of,
+            fleet.hour_of_waiting,
+            fleet.boot,
+        )
 
     def decisions(self) -> Mapping[str, Decision]:
-        priorities = self._picture.routes.channels
-        loads = sorted(self._picture.loads, key=lambda load: -priorities[load.channel])
-        for load in loads:
+        for load in self._loads:
             self._keep(load)
-        for load in loads:
+        for load in self._loads:
             self._lay(load)
         return {name: plan.decision() for name, plan in self._plans.items()}
 
@@ -200,6 +213,7 @@ class _Planning:
         if left > NOTHING:
             for plan in plans:
                 plan.limits.append(self._limit(plan))
+                left -= self._take(plan, load, left, self._hoped_for)
 
     def _plans_of(self, load: Load) -> Sequence[_Plan]:
         names = self._picture.routes.environments_of(load.channel)
@@ -207,7 +221,7 @@ class _Planning:
 
     def _take(self, plan: _Plan, load: Load, left: float, room: Callable[[_Plan], float]) -> float:
         """Lay what is left of the load, a fraction, on the environment as far as it has room. Returns what it took."""
-        whole = machines_for(load, plan.machine, self._within)
+        whole = machines_for(load, plan.machine, self._horizons[load.channel])
         taken = min(left * whole, max(0.0, room(plan)))
         if taken <= NOTHING * whole:
             return 0.0
@@ -221,11 +235,21 @@ class _Planning:
         return plan.supply - plan.used
 
     def _obtainable(self, plan: _Plan) -> float:
-        if plan.blocked:
-            return 0.0
+        return 0.0 if plan.blocked else self._affordable(plan, plan.limit)
+
+    def _hoped_for(self, plan: _Plan) -> float:
+        """What was asked for in vain goes on being asked for, if there is nowhere else to turn to: whenever there is a
+        machine again, the work is not the last to have it."""
+        return (
+            self._affordable(plan, min(plan.limit, plan.capacity.desired - plan.leaving))
+            if plan.blocked
+            else 0.0
+        )
+
+    def _affordable(self, plan: _Plan, limit: int) -> float:
         affordable = max(0.0, self._budget / plan.price) if plan.price else math.inf
         affordable = math.floor(min(affordable, plan.limit) + NOTHING)
-        most = min(plan.limit, max(plan.machines, plan.paid) + affordable)
+        most = min(limit, max(plan.machines, plan.paid) + affordable)
         return max(plan.machines, most) - plan.used
 
     def _limit(self, plan: _Plan) -> str:

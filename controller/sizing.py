@@ -1,16 +1,17 @@
-"""How many machines a load of tasks needs, seen by itself. Pure."""
+"""How many machines a load of tasks needs to be done within a time, seen by itself. Pure."""
 
 from __future__ import annotations
 
 import math
 
 from controller.demand import Load
+from controller.worth import Part
 from runner.ports import Capacity
 
-# What a task is taken to need until the first has ended, in seconds; and so many machines are worth it even if it
-# then turns out to be less.
+# What a task is taken to need until the first has ended, in seconds.
 ASSUMED = 60.0
-TRIAL = 50
+# What has run for so long goes on for as long again: of tasks that nothing is known of, half do at least.
+LONGER = 2.0
 
 # Part of a machine: however short the tasks are, somebody must do them.
 LEAST = 0.01
@@ -21,18 +22,25 @@ NOTHING = 1e-6
 
 def machines_for(load: Load, machine: Capacity, within: float) -> float:
     """How many machines, of which each holds `machine`, do the load within so many seconds. Not rounded."""
+    width = load.parallel / slots_of(load, machine)
+    needed = load.tasks / slots_of(load, machine) * min(1.0, seconds_of(load) / within)
+    return min(max(needed, LEAST), width)
+
+
+def part_of(load: Load, machine: Capacity) -> Part:
+    """Without what waits for its next try."""
     slots = slots_of(load, machine)
-    needed = load.tasks / slots * min(1.0, seconds_of(load) / within)
-    if load.seconds is None:
-        needed = max(needed, TRIAL)
-    else:  # a slow tail, of which the mean tells nothing
-        needed = max(needed, LEAST, min(TRIAL, load.tasks / slots * min(1.0, load.at_least / within)))
-    return min(needed, load.parallel / slots)
+    tasks = max(1, load.tasks - load.hidden)
+    seconds = max(NOTHING, seconds_of(load))
+    return Part(tasks, seconds, slots, load.parallel / slots, min(tasks, load.running))
 
 
 def seconds_of(load: Load) -> float:
-    """How long one of its tasks is taken to need."""
-    return max(ASSUMED, load.at_least) if load.seconds is None else load.seconds
+    """How long one of its tasks is taken to need. The mean of those that ended says nothing of a slow tail while that
+    runs."""
+    if load.seconds is None:
+        return max(ASSUMED, LONGER * load.at_least)
+    return max(load.seconds, load.at_least)
 
 
 def slots_of(load: Load, machine: Capacity) -> int:

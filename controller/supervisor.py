@@ -226,7 +226,8 @@ class Supervisor:
         """Whatever it is that cannot be seen, no decision is made without it; the demand is published all the same."""
         try:
             backlog = await self._queue.backlog()
-            believed = self._depths.observe(backlog, demand.sent_by_channel(jobs, self._routes))
+            sent, running = demand.known_by_channel(jobs, self._routes)
+            believed = self._depths.observe(backlog, sent, running)
             await self._replace_missing(jobs, backlog, believed, faults)
             loads = await self._loads(jobs, backlog, believed)
             decisions = await self._machines.scale(loads, backlog, faults)
@@ -264,7 +265,7 @@ class Supervisor:
         self, jobs: Sequence[JobRecord], backlog: Mapping[str, Backlog], believed: Believed, faults: Faults
     ) -> None:
         """Messages are lost: expired, or purged."""
-        now, sent = asyncio.get_running_loop().time(), demand.sent_by_channel(jobs, self._routes)
+        now, (sent, _) = asyncio.get_running_loop().time(), demand.known_by_channel(jobs, self._routes)
         channels = {record.job.id: self._channel(record) for record in jobs}
         lacking = {job_id for job_id, channel in channels.items() if believed.excess.get(channel, 0) < 0}
         empty = self._empty.observe(backlog, now)

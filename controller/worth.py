@@ -1,14 +1,13 @@
-"""How many machines work deserves, and so how soon it should end: one more costs its boot, and saves waiting. Pure.
+"""How many machines work deserves: one more costs its boot, and saves waiting. Pure.
 
 Work itself costs the same on many machines as on few, but each that is launched is paid for while it boots and until
-it has gone again: `overhead` seconds. With K machines, a backlog of V machine-seconds ends after V / K, so with an hour
-of waiting worth λ dollars and an hour of a machine p the best K is √(λ V / (p · overhead)): the square root, so four
-times the work deserves twice the machines. Where A machines are there already, others come `boot` seconds later; by
-then those there have done A · boot of it, and only for the rest more are worth anything: √(λ (V - A · boot) / …).
-Several jobs that are served one after the other each wait for what is before them, so each one's V counts.
+it has gone again, `overhead` in all. With K machines, V machine-seconds end after V / K; so with an hour of waiting
+worth w dollars and an hour of a machine p, the best K is √(V · w / (p · overhead)): four times the work deserves twice
+the machines. Where A machines are there already, others come `boot` seconds later; by then those there have done
+A · boot of it, and only what is left then is shared with more: the best K is √((V - A · boot) · w / (p · overhead)).
 
-Tasks are whole: a job of n equal tasks takes n / (slots · K) waves, rounded up, and any K that does not save a wave
-is bought for nothing. So a single job's waves are rounded, to whichever side costs less.
+Tasks are whole. A job of n equal tasks runs in n / (slots · K) waves, rounded up, and a machine that saves no wave is
+bought for nothing. So the waves of a single job are rounded, to whichever side costs less.
 """
 
 from __future__ import annotations
@@ -20,12 +19,13 @@ from dataclasses import dataclass
 # A machine that has nothing to do any more goes after about so many seconds.
 TAIL = 30.0
 
-HOUR = 3600.0
+# What adds up to less is none.
+NOTHING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """`wait` and `machine`: what an hour of waiting is worth and an hour of a machine costs, in dollars. `boot`: seconds
+    """`wait`, `machine`: what an hour of waiting is worth and an hour of a machine costs, in dollars. `boot`: seconds
     from asking for a machine to its first task."""
 
     wait: float
@@ -33,75 +33,93 @@ class Terms:
     boot: float
 
     @property
-    def machines_for_a_second(self) -> float:
+    def launches_a_second(self) -> float:
         """So many launches cost as much as a second of waiting."""
         return self.wait / (self.machine * (self.boot + TAIL))
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A job's share of a backlog: `tasks` of `seconds` each, of which a machine holds `slots` at a time; on no more than
-    `width` machines at a time."""
+    """A job's share of a backlog: `tasks` of `seconds` each, of which a machine holds `slots` at a time, on no more
+    than `width` machines at a time. `running` of them have begun, each some time ago."""
 
     tasks: int
     seconds: float
     slots: int
     width: float
+    running: int = 0
+
+    @property
+    def whole(self) -> float:
+        """In machines, if all were to run at once."""
+        return self.tasks / self.slots
 
     @property
     def work(self) -> float:
         """In seconds of a full machine."""
-        return self.tasks * self.seconds / self.slots
+        return self.whole * self.seconds
+
+    @property
+    def left(self) -> float:
+        """Of `work`, if those that run are half done."""
+        return self.work - self.running / self.slots * self.seconds / 2
 
 
 def machines_worth(parts: Sequence[Part], there: int, most: int, terms: Terms) -> float:
-    """How many machines should do the parts, in this order, where `there` are so many and no more than `most` can be
-    had. Not rounded; never more than can be busy, and of those there no more than would have been launched for it."""
-    width = sum(part.width for part in parts)
-    if len(parts) == 1:
-        return min(width, _in_waves(parts[0], there, most, terms))
-    return min(width, max(_flowing(parts, there, terms), min(there, _flowing(parts, 0, terms))))
+    """How many machines should do the parts, where `there` are so many and `most` can be had. Not rounded; never more
+    than can be busy, and of those there no more than would have been launched for it. More than `most` where more would
+    be worth it."""
+    fresh = _fresh(parts, most, terms)
+    if not there or there >= most:
+        wanted = fresh
+    elif len(parts) == 1 and (more := _more(parts[0], there, most, terms)):
+        wanted = there + more
+    elif len(parts) == 1:
+        wanted = min(there, fresh)
+    else:
+        wanted = max(min(there, fresh), _flowing(sum(part.left for part in parts), there, terms))
+    return min(wanted, sum(part.width for part in parts))
 
 
-def _flowing(parts: Sequence[Part], there: int, terms: Terms) -> float:
+def _flowing(work: float, there: int, terms: Terms) -> float:
     """As if tasks could be cut to fit."""
-    before = saved = 0.0
-    for part in parts:
-        before += part.work
-        saved += max(0.0, before - there * terms.boot)
-    return math.sqrt(terms.machines_for_a_second * saved)
+    return math.sqrt(max(NOTHING, work - there * terms.boot) * terms.launches_a_second)
 
 
-def _in_waves(part: Part, there: int, most: int, terms: Terms) -> float:
-    fresh = _fresh(part, most, terms)
-    if not there:
-        return fresh
-    more = _more(part, there, most, terms)
-    return there + more if more else min(there, fresh)
+def _fresh(parts: Sequence[Part], most: int, terms: Terms) -> float:
+    """As if none was there yet."""
+    ideal = _flowing(sum(part.left for part in parts), 0, terms)
+    return ideal if len(parts) > 1 else _in_waves(parts[0], ideal, max(1, most), terms)
 
 
-def _fresh(part: Part, most: int, terms: Terms) -> float:
-    """Where none is there yet."""
-    whole, rate = part.tasks / part.slots, terms.machines_for_a_second
-    least = max(1, math.ceil(whole / max(1, most)))
-    ideal = whole / max(1e-9, _flowing([part], 0, terms))
-    waves = {max(least, math.floor(ideal)), max(least, math.ceil(ideal))}
-    return whole / min(waves, key=lambda count: whole / count + rate * count * part.seconds)
+def _in_waves(part: Part, ideal: float, most: int, terms: Terms) -> float:
+    """About as many, but so that their last wave is full, if that costs less."""
+    near = min(ideal, part.whole, most)
+    waves = part.whole / near
+    rounded = (part.whole / math.ceil(waves - NOTHING), part.whole / max(1, math.floor(waves)))
+    found = [near, *(each for each in rounded if each <= most)]
+    best = min(found, key=lambda machines: machines + terms.launches_a_second * _seconds(part, machines))
+    return ideal if best == most else best
+
+
+def _seconds(part: Part, machines: float) -> float:
+    """Half way between whole waves and none: neither do all machines come at once, nor do all tasks take as long."""
+    waves = part.whole / machines
+    return part.seconds * (math.ceil(waves - NOTHING) + max(1.0, waves)) / 2
 
 
 def _more(part: Part, there: int, most: int, terms: Terms) -> float:
     """How many beside those there: they begin a boot later, and do what is left then in so many waves."""
-    whole, rate, seconds = part.tasks / part.slots, terms.machines_for_a_second, max(part.seconds, 1e-3)
-    alone = math.ceil(whole / there - 1e-9) * seconds
-    ideal = _flowing([part], there, terms)
+    ideal = min(most, _flowing(part.left, there, terms))
     if ideal <= there:
-        ideal = there
-    end = (part.work + (ideal - there) * terms.boot) / ideal
-    best, least = 0.0, rate * alone
-    for waves in {max(1, math.floor((end - terms.boot) / seconds)), max(1, math.ceil((end - terms.boot) / seconds))}:
+        return 0.0
+    rate, seconds = terms.launches_a_second, part.seconds
+    end = (part.left + (ideal - there) * terms.boot) / ideal
+    first = max(1, math.floor((end - terms.boot) / seconds))
+    best, least = 0.0, rate * seconds * math.ceil(part.whole / there - NOTHING)
+    for waves in range(first, first + 4):
         ends = terms.boot + waves * seconds
-        left = whole - there * math.floor(ends / seconds + 1e-9)
-        more = max(0.0, left / waves)
+        more = max(0.0, part.whole - there * math.floor(ends / seconds + NOTHING)) / waves
         if there + more <= most and more + rate * ends < least:
             best, least = more, more + rate * ends
     return best

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from runner.agent.heartbeat import Heartbeat
+from runner.agent.heartbeat import Heartbeat, patience
 from runner.agent.identity import HostLock, new_incarnation
 from runner.agent.jobs import Jobs
 from runner.agent.journal import Journal
@@ -131,7 +131,7 @@ def _report(station: Station, incarnation: str, equipment: Equipment) -> HostRep
 def _start_watchdog(settings: Settings, host: str, incarnation: str) -> None:
     """In a session of its own: what stops or kills the agent's group must not reach it."""
     state = str(host_state(settings, host))
-    arguments = [host, incarnation, str(os.getpid()), state, str(settings.agent.lease)]
+    arguments = [host, incarnation, str(os.getpid()), state, str(patience(settings.agent.lease))]
     environment = {**os.environ, "RUNNER_HOME": str(settings.home), "RUNNER_ENGINE": settings.engine}
     if settings.source is not None:
         environment["RUNNER_CONFIG"] = settings.source

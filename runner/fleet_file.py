@@ -136,7 +136,7 @@ class FleetSection(Section):
     history: Annotated[float, checked(duration(DAY, 3650 * DAY))] | None = None
     ceiling: Annotated[float, checked(number(0.01, 1_000_000))] | None = None
     boot: Annotated[float, checked(duration(1, 3600))] = _FLEET.boot
-    horizon: Annotated[float, checked(duration(1, DAY))] = _FLEET.horizon
+    hour_of_waiting: Annotated[float, checked(number(0.01, 1_000_000))] = _FLEET.hour_of_waiting
     on_demand_after: Annotated[int, checked(whole(1, 100))] = _FLEET.on_demand_after
     instance_types: InstanceTypes | None = None
     deployment: DeploymentSection = DeploymentSection()
@@ -213,7 +213,7 @@ PLAIN = {
     "history",
     "ceiling",
     "boot",
-    "horizon",
+    "hour_of_waiting",
     "on_demand_after",
 }
 

@@ -48,7 +48,7 @@ class SupervisorSettings:
 
 
 # Requests cost money there, machines take minutes to come and two minutes to go.
-FLEET_AGENT = AgentSettings(lease=60.0, beat=10.0, drain=90.0, idle=120.0)
+FLEET_AGENT = AgentSettings(lease=60.0, beat=10.0, drain=90.0, idle=15.0)
 FLEET_SUPERVISOR = SupervisorSettings(interval=5.0, lease=30.0, listen="127.0.0.1:8080")
 
 
@@ -116,8 +116,8 @@ class FleetSettings:
     `bucket` None: named after fleet, account and region (`bucket_name`). `log_group` None: no CloudWatch Logs.
     `history`: seconds that ended jobs are kept, None: for ever; a job that is not over so long after it was submitted
     is ended as FAILED. `ceiling`: dollars an hour for all environments together, None: none. `boot`: seconds from
-    asking for a machine to its first task. `horizon`: once machines are up, a backlog should end within `boot` and so
-    many seconds more. After `on_demand_after` losses to the infrastructure a task is kept off spot machines.
+    asking for a machine to its first task. `hour_of_waiting`: what it is worth, in dollars, that what waits ends an
+    hour sooner. After `on_demand_after` losses to the infrastructure a task is kept off spot machines.
     """
 
     name: str
@@ -130,7 +130,7 @@ class FleetSettings:
     history: float | None = None
     ceiling: float | None = None
     boot: float = 180.0
-    horizon: float = 120.0
+    hour_of_waiting: float = 10.0
     on_demand_after: int = 2
     deployment: Deployment = Deployment()
 

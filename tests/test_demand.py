@@ -108,6 +108,12 @@ def test_no_more_of_a_job_may_run_than_it_allows() -> None:
     assert (load.tasks, load.parallel) == (100, 3)
 
 
+def test_what_was_left_waits_for_somebody_though_the_ledger_has_it_as_running() -> None:
+    record = record_of(job_of("a", 5), Counts(runnable=2, running=3))
+    (load,) = loads([record], ROUTES, {}, {}, 0.0, believed=Believed(left={SMALL: 1}))
+    assert (load.tasks, load.running, load.waiting) == (5, 2, 3)
+
+
 SIZES = st.integers(0, 50)
 
 

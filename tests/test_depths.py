@@ -11,12 +11,12 @@ from runner.records import Backlog
 A = "default.2x8"
 
 
-def watched(*looks: tuple[int, int], sent: int = 0, every: float = 5.0) -> Believed:
+def watched(*looks: tuple[int, int], sent: int = 0, running: int = 0, every: float = 5.0) -> Believed:
     """Looks of so many messages, and of these so many visible."""
     depths, believed = Depths(), Believed()
     for number, (total, visible) in enumerate(looks):
         backlog = {A: Backlog(visible, total - visible, 0, 1000.0 + number * every)}
-        believed = depths.observe(backlog, {A: sent})
+        believed = depths.observe(backlog, {A: sent}, {A: running})
     return believed
 
 
@@ -49,6 +49,25 @@ def test_a_channel_on_which_nothing_shows_for_two_minutes_is_quiet() -> None:
 
 def test_one_message_that_shows_ends_the_quiet() -> None:
     assert not watched(*[(1, 0)] * 25, (1, 1)).quiet
+
+
+def test_messages_that_stay_visible_though_all_is_said_to_run_were_left() -> None:
+    assert not watched(*[(3, 2)] * 24, sent=3, running=3).left
+    assert watched(*[(3, 2)] * 25, sent=3, running=3).left == {A: 2}
+    assert watched(*[(3, 2)] * 24, (3, 0), sent=3, running=3).left == {A: 0}
+
+
+def test_messages_of_what_waits_were_not_left() -> None:
+    assert watched(*[(3, 2)] * 25, sent=3, running=1).left == {A: 0}
+
+
+def test_late_counts_of_a_channel_that_drains_leave_nothing() -> None:
+    depths, believed = Depths(), Believed()
+    for second in range(0, 300, 5):
+        visible, running = max(0, 300 - max(0, second - 60)), min(300, second)
+        backlog = {A: Backlog(visible, 300 - visible, 0, 1000.0 + second)}
+        believed = depths.observe(backlog, {A: 300}, {A: running})
+    assert believed.left == {A: 0}
 
 
 def test_counts_that_are_not_read_anew_prove_nothing() -> None:

@@ -132,6 +132,11 @@ class Desk:
     async def depths(self) -> dict[str, int]:
         return {name: depth.total for name, depth in (await self.queue.backlog()).items() if depth.total}
 
+    async def submit_known(self, job_id: str, tasks: int, *, seconds: float) -> Job:
+        """A job whose tasks are known to take so long, from an earlier one of its name."""
+        await self.finish(await self.begin(await self.submit(f"{job_id}-earlier", 1, name=job_id)), seconds)
+        return await self.submit(job_id, tasks, name=job_id)
+
     async def begin(self, job: Job) -> Attempt:
         (lease,) = await self.queue.receive(1, wait=0, hide=30)
         attempt = await self.ledger.begin(lease, job, "host#1")
@@ -187,13 +192,10 @@ def test_how_long_an_earlier_job_of_that_name_took_counts() -> None:
     async def play(desk: Desk) -> None:
         job = await desk.submit("a", 1, name="short")
         await desk.finish(await desk.begin(job), seconds=3.0)
-        await desk.submit("b", 200, name="short")
-        await desk.submit("c", 20, name="new")
+        await desk.submit("b", 20, name="short")
         await desk.supervisor.step()
-        assert desk.fleet.counts == {"small": 10, "steady": 1}  # 200 · 3 s / (2 · 300 s), and 20 / 2
-        assert (
-            "200 tasks of default.2x8 (2 at a time, about 3s each)" in (await desk.note()).reasons["steady"]
-        )
+        assert desk.fleet.counts == {"small": 4}  # √(20 · 3 s / 2 · 0.50), of which 3 waves make 3.3
+        assert "20 tasks of default.2x8 (2 at a time, about 3s each)" in (await desk.note()).reasons["small"]
 
     scene(play)
 
@@ -377,7 +379,7 @@ def test_a_job_whose_queue_left_the_settings_does_not_stop_the_others() -> None:
 
 def test_a_machine_whose_agent_drains_is_made_up_for() -> None:
     async def play(desk: Desk) -> None:
-        await desk.submit("a", 4)
+        await desk.submit_known("a", 4, seconds=3600.0)
         await desk.supervisor.step()
         await desk.report("i-small-0", "draining")
         await asyncio.sleep(15)
@@ -621,7 +623,7 @@ def test_a_booting_fleet_asks_for_no_extra_machine() -> None:
 
 def test_a_machine_that_stays_unhealthy_is_made_up_for() -> None:
     async def play(desk: Desk) -> None:
-        await desk.submit("a", 4)
+        await desk.submit_known("a", 4, seconds=3600.0)
         for _ in range(3):
             await desk.supervisor.step()
             await desk.report("i-small-0", "unhealthy")

@@ -86,15 +86,20 @@ def test_long_tasks_have_a_slot_each() -> None:
 
 
 def test_of_short_tasks_a_slot_does_many() -> None:
-    assert Scene(SPOT).desired(load_of(1000, seconds=5)) == {"spot": 9}  # 1000 · 5 s / (2 · 300 s)
+    # V = 1000 · 5 s / 2, a launch costs 0.096 $/h · (180 + 30) s: √(2500 · 1 / 20.16), of which 45 waves make 11.1
+    assert Scene(SPOT, hour_of_waiting=1.0).desired(load_of(1000, seconds=5)) == {"spot": 12}
 
 
 def test_the_shape_of_the_tasks_decides_how_many_a_machine_holds() -> None:
     assert Scene(SPOT).desired(load_of(11, memory=4 * GIB)) == {"spot": 11}
 
 
-def test_a_longer_horizon_needs_fewer_machines() -> None:
-    assert Scene(SPOT, horizon=1020.0).desired(load_of(1000, seconds=5)) == {"spot": 3}
+def test_four_times_the_worth_of_waiting_makes_twice_the_machines() -> None:
+    counts = [
+        Scene(SPOT, hour_of_waiting=dollars).desired(load_of(1000, seconds=5))["spot"]
+        for dollars in (0.05, 0.2, 0.8)
+    ]
+    assert counts == [3, 5, 10]
 
 
 def test_a_single_short_task_has_a_machine() -> None:
@@ -103,7 +108,8 @@ def test_a_single_short_task_has_a_machine() -> None:
 
 def test_many_small_loads_share_machines() -> None:
     loads = [load_of(1, seconds=1) for _ in range(30)]
-    assert Scene(SPOT).desired(*loads) == {"spot": 1}
+    assert Scene(SPOT).desired(*loads) == {"spot": 3}
+    assert Scene(SPOT, hour_of_waiting=0.5).desired(*loads) == {"spot": 1}
 
 
 def test_no_more_machines_than_the_job_may_have_tasks_at_a_time() -> None:
@@ -121,15 +127,14 @@ def test_while_nobody_knows_how_long_tasks_take_many_do_not() -> None:
 
 def test_the_longer_the_first_tasks_run_the_more_machines_there_are() -> None:
     machine, load = Capacity(2, 8 * GIB), load_of(1000, seconds=None)
-    assert machines_for(replace(load, at_least=150.0), machine, 300.0) == 250.0
+    assert machines_for(replace(load, at_least=75.0), machine, 300.0) == 250.0  # as long again
     assert machines_for(replace(load, at_least=9999.0), machine, 300.0) == 500.0
 
 
-def test_a_slow_tail_that_the_mean_tells_nothing_of_has_a_few_machines() -> None:
-    machine, tail = Capacity(2, 8 * GIB), load_of(500, seconds=1.0)
-    assert machines_for(tail, machine, 300.0) < 1
-    assert machines_for(replace(tail, at_least=30.0), machine, 300.0) == 25.0
-    assert machines_for(replace(tail, at_least=3600.0), machine, 300.0) == 50.0
+def test_a_slow_tail_that_the_mean_tells_nothing_of_gets_machines() -> None:
+    tail, one = load_of(500, seconds=1.0, running=2), there("spot", 1)
+    assert Scene(SPOT).desired(tail, capacity=(one,)) == {"spot": 6}
+    assert Scene(SPOT).desired(replace(tail, at_least=100.0), capacity=(one,)) == {"spot": 20}
 
 
 # What there is
@@ -249,6 +254,17 @@ def test_machines_that_were_asked_for_in_vain_are_not_taken_for_coming_once_they
 def test_after_the_last_task_a_starved_group_wants_its_minimum() -> None:
     starved = there("spot", 8, running=0, minimum=1, trouble=Trouble(ICE, NOW, NOW))
     assert Scene(SPOT).desired(capacity=(starved,)) == {"spot": 1}
+
+
+def test_what_was_asked_for_in_vain_is_asked_for_still_where_there_is_nowhere_else_to_turn_to() -> None:
+    starved = without_capacity("spot", 8, 3, since=NOW - 60, last=NOW - 60)
+    assert Scene(SPOT).desired(load_of(16), capacity=(starved,)) == {"spot": 8}
+    assert Scene(SPOT).desired(load_of(8), capacity=(starved,)) == {"spot": 4}
+
+
+def test_what_is_hoped_for_keeps_to_the_ceiling() -> None:
+    starved = without_capacity("spot", 8, 3, since=NOW - 60, last=NOW - 60)
+    assert Scene(SPOT, ceiling=0.5).desired(load_of(20), capacity=(starved,)) == {"spot": 5}
 
 
 def test_only_what_was_asked_for_in_vain_is_taken_back() -> None:
@@ -378,7 +394,7 @@ def test_whatever_is_asked_the_bounds_hold(
         assert decision.desired >= before.running
         assert decision.desired <= max(before.desired, before.maximum)
     if failed == 0:
-        assert decisions["spot"].desired == running
+        assert running <= decisions["spot"].desired <= max(running, spot)
     else:
         assert decisions["spot"].desired >= spot
     prices = {"spot": 0.096, "steady": 0.096, "large": 1.008}

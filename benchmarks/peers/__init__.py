@@ -1,7 +1,7 @@
 """What people use today, each in a virtual environment of its own under `.bench/`.
 
 The programs beside this file run in that environment, so they import nothing of ours. Each takes the number
-of tasks and prints the seconds they took.
+of tasks and prints the seconds they took; that of Celery more.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-PYTHON_PEERS = ("hyperqueue", "luigi")
+PYTHON_PEERS = ("celery", "hyperqueue", "luigi")
+# What pip is asked for: Celery's transport for SQS and its results in DynamoDB need more than Celery.
+REQUIREMENTS = ("celery[dynamodb,sqs]", "hyperqueue", "luigi")
 
 
 def python(space: Path) -> Path:
     """The interpreter that has the peers, made and filled the first time."""
     place = space / "venv"
     interpreter = place / "bin" / "python"
-    if not (place / "complete").exists():
+    complete, wanted = place / "complete", "\n".join(REQUIREMENTS)
+    if not complete.exists() or complete.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *PYTHON_PEERS], check=True)
-        (place / "complete").touch()
+        subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
+        complete.write_text(wanted)
     return interpreter
 
 
@@ -35,7 +38,12 @@ def versions(interpreter: Path) -> dict[str, str]:
 
 
 async def seconds_in(interpreter: Path, program: str, *arguments: str, space: Path) -> float:
-    """What `program`, beside this file, says that its tasks took, its own start left out.
+    """What `program`, beside this file, says that its tasks took, its own start left out."""
+    return float((await output_of(interpreter, program, *arguments, space=space)).split()[-1])
+
+
+async def output_of(interpreter: Path, program: str, *arguments: str, space: Path) -> str:
+    """What `program`, beside this file, prints. Raises RuntimeError if it fails.
 
     It runs in a new directory in `space`, since some peers leave a file for each task.
     """
@@ -53,4 +61,4 @@ async def seconds_in(interpreter: Path, program: str, *arguments: str, space: Pa
     if process.returncode != 0:
         message = f"{program} ended with {process.returncode}: {messages.decode(errors='replace')[-2000:]}"
         raise RuntimeError(message)
-    return float(output.split()[-1])
+    return output.decode()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from controller.simulation.clock import Process
-from controller.simulation.docker import Daemon, SimulatedEngine
+from controller.simulation.docker import Daemon
+from controller.simulation.engine import SimulatedEngine
 from controller.simulation.installation import Installation
 from controller.simulation.metadata import SimulatedMetadata
 from runner.adapters.cloudwatch.feed import CloudWatchFeed
@@ -36,10 +38,12 @@ from runner.settings import AgentSettings
 
 
 class Hardware:
-    """What `runner.adapters.local.LocalHost` sees of the machine. `trouble`: what its disk lacks."""
+    """What `runner.adapters.local.LocalHost` sees of the machine. `trouble`: what its disk lacks. `prunable`: that is
+    over once what nothing uses has been removed."""
 
     def __init__(self, kind: InstanceType, settings: AgentSettings) -> None:
         self.trouble = ""
+        self.prunable = False
         self._capacity = usable(kind, settings)
 
     def capacity(self) -> Capacity:
@@ -47,6 +51,10 @@ class Hardware:
 
     async def health(self) -> str:
         return self.trouble
+
+    async def reclaim(self) -> None:
+        if self.prunable:
+            self.trouble = ""
 
 
 @dataclass(frozen=True)
@@ -64,9 +72,17 @@ class Site:
 
 
 class Life:
-    """One agent process, from its start to its end. `pulse` counts its signs of life."""
+    """One agent process, from its start to its end. `pulse` counts its signs of life; `works` hears of the first."""
 
-    def __init__(self, site: Site, process: Process, aws: Aws, incarnation: str, random: Random) -> None:
+    def __init__(
+        self,
+        site: Site,
+        process: Process,
+        aws: Aws,
+        incarnation: str,
+        random: Random,
+        works: Callable[[Life], None],
+    ) -> None:
         self.site = site
         self.process = process
         self.incarnation = incarnation
@@ -75,6 +91,7 @@ class Life:
         self.agent: Agent | None = None
         self._aws = aws
         self._random = random
+        self._works = works
 
     async def run(self) -> None:
         """Raises Unavailable, as the program ends with an error."""
@@ -86,6 +103,7 @@ class Life:
             terms = Terms(own.drain, idle=own.idle, confirm=own.confirm, grace=STOPPING)
             self.agent = Agent(station, self._report(station, channels), terms)
             self._beat()
+            self._works(self)
             await self.agent.run()
             self.ended = True
 
@@ -119,7 +137,7 @@ class Life:
 
         station = Station(
             owner=self._owner,
-            host=Ec2Host(site.identity, site.hardware, site.metadata, self._aws, self.process.now),
+            host=self._host(),
             queue=queue,
             ledger=ledger,
             engines={SimulatedEngine.name: SimulatedEngine(site.daemon)},
@@ -138,6 +156,12 @@ class Life:
             routes=site.of.routes,
         )
         return station, tuple(channels)
+
+    def _host(self) -> Ec2Host:
+        site = self.site
+        return Ec2Host(
+            site.identity, site.hardware, site.metadata, self._aws, self.process.now, site.hardware.reclaim
+        )
 
     def _logs(self) -> S3Logs:
         site, random = self.site, self._random.random

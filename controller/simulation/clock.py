@@ -43,8 +43,6 @@ class Process:
         self.alive = True
         self.frozen = False
         self._parked: list[Handle] = []
-        # Tasks that never end. Were they collected as garbage, their `finally` would run.
-        self._remains: list[asyncio.Task[Any]] = []
 
     def __repr__(self) -> str:
         return f"Process({self.name!r})"
@@ -66,8 +64,10 @@ class Process:
         """Nothing of it goes on from now on; if it is the process that runs now, nothing after its next wait."""
         if self.alive:
             self.alive = False
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualTimeLoop)
             tasks = asyncio.all_tasks()
-            self._remains = [task for task in tasks if isinstance(task, _Task) and task.process is self]
+            loop.remains += (task for task in tasks if isinstance(task, _Task) and task.process is self)
             self._parked.clear()
 
     def freeze(self) -> None:
@@ -113,7 +113,11 @@ def _make_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> 
 
 
 class VirtualTimeLoop(asyncio.BaseEventLoop):
-    """Waits for nothing outside itself, so it needs no selector: `_run_once` is all that is replaced."""
+    """Waits for nothing outside itself, so it needs no selector: `_run_once` is all that is replaced.
+
+    `remains`: tasks of processes that were killed. They never end, and are kept: were they collected as garbage, their
+    `finally` would run, and when depends on the collector.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,6 +126,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, TimerHandle]] = []
         self._set = 0
         self.task_numbers = count(1)
+        self.remains: list[asyncio.Task[Any]] = []
         self.set_task_factory(_make_task)
 
     def time(self) -> float:
@@ -203,10 +208,20 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 def abandon(loop: VirtualTimeLoop) -> None:
     """Close it, and end what still goes on without letting it do anything more."""
-    for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        _close(task.get_coro())
-    loop.close()
+    loop.set_task_factory(_never)
+    asyncio._set_running_loop(loop)  # what ends may try to begin something
+    try:
+        for task in asyncio.all_tasks(loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            _close(task.get_coro())
+    finally:
+        asyncio._set_running_loop(None)
+        loop.close()
+
+
+def _never(loop: asyncio.AbstractEventLoop, coroutine: Any, **_more: Any) -> asyncio.Future[Any]:
+    coroutine.close()
+    return loop.create_future()
 
 
 def _close(coroutine: Any) -> None:

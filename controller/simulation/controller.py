@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from controller.dead_letters import Settling
-from controller.simulation.clock import OUTSIDE, Process
+from controller.simulation.clock import OUTSIDE, Process, outside
 from controller.simulation.installation import Installation
 from controller.supervisor import Supervisor
 from runner.adapters.sqs.letters import SqsDeadLetters
@@ -16,10 +16,13 @@ RESTART = 10.0
 
 
 class Controller:
+    """`supervisor`: the latest, also once its process is dead; None before the first."""
+
     def __init__(self, of: Installation, name: str, skew: float = 0.0) -> None:
         self.name = name
         self.skew = skew
         self.process: Process | None = None
+        self.supervisor: Supervisor | None = None
         self._of = of
         self._lives = 0
 
@@ -52,13 +55,22 @@ class Controller:
             self.process.thaw()
 
     async def _live(self, process: Process) -> None:
+        """The service manager starts it again if it breaks."""
+        try:
+            await self._supervise(process)
+        except Exception as error:
+            self._tell("controller-crashed", error=repr(error))
+            outside(self.kill)
+            raise
+
+    async def _supervise(self, process: Process) -> None:
         of, fleet, routes = self._of, self._of.fleet, self._of.routes
-        aws, random, channels = of.network.aws(process), of.random(process.name), dict(routes.channels)
+        aws, random, channels = of.aws(process), of.random(process.name), dict(routes.channels)
         records, queue = of.records(process, aws, random), of.queue(process, aws, channels, random)
         ledger = of.ledger(process, aws, process.name, random)
         letters = SqsDeadLetters(aws, channels, name=fleet.queue_name, dead_letters=fleet.dead_letters)
         settling = Settling(letters, queue, routes, records, ledger, process.now, holder=process.name)
-        supervisor = Supervisor(
+        self.supervisor = Supervisor(
             records,
             queue,
             of.groups(process, aws),
@@ -69,7 +81,7 @@ class Controller:
             missing_after=2 * of.settings.agent.lease,
             chores=[settling.chore],
         )
-        await supervisor.run()
+        await self.supervisor.run()
 
     def _tell(self, what: str, **more: Any) -> None:
         self._of.history.add(what, self.process.name if self.process else self.name, **more)

@@ -1,52 +1,82 @@
-"""A container engine on one machine: `runner.ports.Engine` over a daemon that outlives the agents using it."""
+"""A container engine's daemon on one machine, and its containers: both outlive the agents that use them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from controller.simulation.clock import EPOCH, OUTSIDE
 from controller.simulation.history import History
+from controller.simulation.registry import Registry
 from controller.simulation.workload import Behave, Behaviour
+from runner.adapters.docker.ending import signal_of
 from runner.errors import EngineUnavailable
-from runner.model import Job, Usage
-from runner.ports import ContainerSpec, Exit, Output
+from runner.model import Usage
+from runner.ports import ContainerSpec, Exit
 
 # In seconds: a call to the daemon, from creating a container to its start, an image's first use, giving up on a daemon.
 CALL = 0.005
 START = 0.25
 PULL = 4.0
 PATIENCE = 30.0
+# Of one that is away, after which whoever waits for a container's end gives it up.
+SIGHT = 120.0
 KILLED, TERMINATED = 9, 15
 
 
 class Daemon:
-    """`skew` of the machine's clock in seconds. `hung`: it takes calls and never answers. `down`: it takes none."""
+    """`skew` of the machine's clock in seconds. `hung`: it takes calls and never answers. `down`: it takes none.
+    Containers go on meanwhile, and nobody hears of their end."""
 
-    def __init__(self, machine: str, behave: Behave, random: Random, history: History, skew: float) -> None:
+    def __init__(
+        self,
+        machine: str,
+        behave: Behave,
+        random: Random,
+        history: History,
+        skew: float,
+        registry: Registry | None = None,
+    ) -> None:
         self.machine = machine
         self.behave = behave
         self.random = random
         self.history = history
         self.skew = skew
         self.hung = False
-        self.down = False
         self.gone = False
+        self.out_of_sight: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._away: asyncio.TimerHandle | None = None
         self.containers: dict[str, SimulatedContainer] = {}
+        self._registry = registry or Registry()
         self._images: set[str] = set()
 
     def now(self) -> float:
         return EPOCH + asyncio.get_running_loop().time() + self.skew
 
     @property
+    def down(self) -> bool:
+        return self._away is not None
+
+    @down.setter
+    def down(self, down: bool) -> None:
+        if self._away is not None:
+            self._away.cancel()
+        loop = asyncio.get_running_loop()
+        self._away = loop.call_later(SIGHT, self._given_up, context=OUTSIDE) if down else None
+
+    def _given_up(self) -> None:
+        given_up, self.out_of_sight = self.out_of_sight, asyncio.get_running_loop().create_future()
+        given_up.set_result(None)
+
+    @property
     def running(self) -> Sequence[SimulatedContainer]:
         return [each for each in self.containers.values() if each.runs]
 
-    def restart(self, seconds: float) -> None:
-        """As `systemctl restart docker` without live-restore: what ran is lost."""
+    def restart(self, seconds: float, live_restore: bool = False) -> None:
+        """As `systemctl restart docker`: without live-restore what ran is lost."""
         self.down = True
-        for container in self.running:
+        for container in () if live_restore else self.running:
             container.end("vanished", None)
         asyncio.get_running_loop().call_later(seconds, setattr, self, "down", False, context=OUTSIDE)
 
@@ -70,6 +100,7 @@ class Daemon:
     async def pull(self, image: str) -> None:
         if image not in self._images:
             await self.answer(PULL * (0.5 + self.random.random()))
+            self._registry.give(image)
             self._images.add(image)
 
 
@@ -82,6 +113,7 @@ class SimulatedContainer:
         self.behaviour = behaviour
         self.started_at = 0.0
         self.runs = False
+        self._began = 0.0
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[Exit] = loop.create_future()
         self.removed: asyncio.Future[None] = loop.create_future()
@@ -107,6 +139,7 @@ class SimulatedContainer:
         self.started_at = self._daemon.now()
         self._tell("container-started")
         loop = asyncio.get_running_loop()
+        self._began = loop.time()
         self._timer = loop.call_later(
             self.behaviour.seconds, self.end, "itself", self.behaviour.exit_code, context=OUTSIDE
         )
@@ -117,6 +150,8 @@ class SimulatedContainer:
             return
         self._over(exit=exit_code, how=how)
         memory = self.behaviour.out_of_memory and how == "itself"
+        if how == "itself" and exit_code is not None:
+            signal = signal_of(exit_code)
         self.ended.set_result(
             Exit(
                 exit_code=exit_code,
@@ -125,7 +160,7 @@ class SimulatedContainer:
                 signal=KILLED if memory else signal,
                 out_of_memory=memory,
                 vanished=how == "vanished",
-                usage=Usage(peak_memory=64 * 1024**2, cpu_seconds=self._daemon.now() - self.started_at),
+                usage=Usage(64 * 1024**2, asyncio.get_running_loop().time() - self._began),
             )
         )
 
@@ -160,7 +195,15 @@ class SimulatedContainer:
     # the port
 
     async def wait(self) -> Exit:
-        ended = await asyncio.shield(self.ended)
+        """Raises EngineUnavailable if the daemon stays away."""
+        out_of_sight = self._daemon.out_of_sight
+        await asyncio.wait((self.ended, out_of_sight), return_when=asyncio.FIRST_COMPLETED)
+        while (self._daemon.hung or self._daemon.down) and not out_of_sight.done():  # noqa: ASYNC110 - looks
+            await asyncio.sleep(1.0)
+        if out_of_sight.done():
+            message = f"Docker did not answer for {SIGHT:g} s"
+            raise EngineUnavailable(message)
+        ended = self.ended.result()
         left = ended.finished_at + self.behaviour.lingers - self._daemon.now()
         if left > 0:
             await asyncio.sleep(left)
@@ -181,74 +224,3 @@ class SimulatedContainer:
             await asyncio.sleep(1.0)
         await asyncio.sleep(CALL)
         self.discard()
-
-
-class SimulatedEngine:
-    """Implements `runner.ports.Engine` for one process."""
-
-    name = "docker"
-
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
-
-    async def prepare(self, job: Job, concurrency: int) -> None:  # noqa: ARG002 - the port's
-        for image in (job.image, *(sidecar.image for sidecar in job.sidecars)):
-            if image is not None:
-                await self._daemon.pull(image)
-
-    async def start(self, spec: ContainerSpec, output: Output) -> SimulatedContainer:
-        daemon = self._daemon
-        behaviour = daemon.behave(spec)
-        await daemon.answer()
-        if behaviour.error is not None:
-            daemon.history.add("start-refused", spec.labels["attempt"].partition("#")[0], daemon.machine)
-            raise behaviour.error
-        await self._earlier_gone(spec)
-        container = SimulatedContainer(daemon, spec, behaviour)
-        try:
-            await daemon.answer(START * (0.5 + daemon.random.random()))
-        except BaseException:
-            container.discard()
-            raise
-        container.start()
-        output.write(behaviour.output)
-        return container
-
-    async def recover(
-        self, host: str, output: Callable[[Mapping[str, str]], Output | None]
-    ) -> Sequence[SimulatedContainer]:
-        await self._daemon.answer()
-        adopted = []
-        for container in self._of(host):
-            place = output(container.labels) if container.started_at else None
-            if place is None:
-                container.discard()
-            else:
-                place.write(container.behaviour.output)
-                adopted.append(container)
-        return adopted
-
-    async def sweep(self, host: str) -> int:
-        await self._daemon.answer()
-        mine = self._of(host)
-        for container in mine:
-            container.discard()
-        return len(mine)
-
-    async def check(self) -> str:
-        try:
-            await self._daemon.answer()
-        except EngineUnavailable as error:
-            return str(error)
-        return ""
-
-    async def close(self) -> None: ...
-
-    def _of(self, host: str) -> Sequence[SimulatedContainer]:
-        return [each for each in self._daemon.containers.values() if each.spec.host == host]
-
-    async def _earlier_gone(self, spec: ContainerSpec) -> None:
-        """No two containers of one task at once."""
-        for other in self._of(spec.host):
-            if (other.spec.job_id, other.spec.index) == (spec.job_id, spec.index):
-                await asyncio.shield(other.removed)

@@ -15,7 +15,7 @@ from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.adapters.dynamodb.table import Table
 from runner.adapters.sqs.queue import SqsQueue
-from runner.agent.heartbeat import Heartbeat
+from runner.agent.heartbeat import Heartbeat, patience
 from runner.agent.watchdog import watch
 from runner.aws import Aws
 from runner.ports import Ledger, Queue
@@ -37,6 +37,9 @@ class Installation:
     network: Network
     history: History
     random: Callable[[str], Random]
+
+    def aws(self, process: Process) -> Aws:
+        return self.network.aws(process)
 
     def ledger(self, process: Process, aws: Aws, name: str, random: Random) -> DynamoLedger:
         lease, table = self.settings.agent.lease, Table(aws, self.fleet.table, random.random)
@@ -60,8 +63,8 @@ class Installation:
         agent_alive: Callable[[], bool],
         incarnation: str,
     ) -> None:
-        patience = self.settings.agent.lease
-        await watch(read, sweep, agent_alive, incarnation=incarnation, patience=patience)
+        within = patience(self.settings.agent.lease)
+        await watch(read, sweep, agent_alive, incarnation=incarnation, patience=within)
 
     def queue(self, process: Process, aws: Aws, channels: dict[str, int], random: Random) -> SqsQueue:
         """One that receives from these, and sends to any."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from random import Random
 from typing import Any
 
 from controller.simulation.agent import Life, Site
-from controller.simulation.clock import OUTSIDE, Process
-from controller.simulation.docker import SimulatedEngine
+from controller.simulation.clock import OUTSIDE, Process, outside
+from controller.simulation.engine import SimulatedEngine
 from runner.errors import EngineError, RunnerError
 
 # As the unit of `controller/deployment/provision.sh` has it, in seconds.
@@ -31,6 +30,7 @@ class Machine:
         self.exited = False
         self.dud = False
         self._watchdogs: list[Process] = []
+        self._signed: Life | None = None
         self._random = random
         self._lives = 0
 
@@ -45,11 +45,15 @@ class Machine:
         process = Process(f"{self.id}/agent{self._lives}", self.skew)
         incarnation = f"{self._random.getrandbits(32):08x}"
         self.life = Life(
-            self.site, process, self.site.of.network.aws(process), incarnation, Random(self._random.random())
+            self.site,
+            process,
+            self.site.of.aws(process),
+            incarnation,
+            Random(self._random.random()),
+            self._works,
         )
         self._tell("agent-started", incarnation=incarnation)
         process.start(self._live(self.life))
-        self._start_watchdog(self.life)
 
     def kill_agent(self, restart: float | None = RESTART) -> None:
         """As by SIGKILL; the service manager starts it again after so many seconds. None: never."""
@@ -74,6 +78,11 @@ class Machine:
         if self.life is not None and self.life.process.frozen:
             self._tell("agent-thawed")
             self.life.process.thaw()
+
+    @property
+    def boots(self) -> bool:
+        """It is on its way, and its agent was never started."""
+        return self.on and self._lives == 0
 
     def kill_watchdogs(self) -> None:
         """As by SIGKILL. The next agent has one of its own."""
@@ -124,6 +133,11 @@ class Machine:
         if self.life is life and life.pulse == pulse:
             self.kill_agent()
 
+    def _works(self, life: Life) -> None:
+        """It has given its first sign of life."""
+        self._signed = life
+        outside(self._start_watchdog, life)
+
     def _start_watchdog(self, life: Life) -> None:
         """A process of its own, that outlives the agent."""
         process = Process(f"{life.process.name}/watchdog", self.skew)
@@ -137,17 +151,11 @@ class Machine:
             return True
 
         self._watchdogs = [*(each for each in self._watchdogs if each.alive), process]
-        process.start(
-            self.site.of.watchdog(
-                partial(self._sign, life), sweep, lambda: self.life is life, life.incarnation
-            )
-        )
+        process.start(self.site.of.watchdog(self._sign, sweep, lambda: self.life is life, life.incarnation))
 
-    def _sign(self, life: Life) -> tuple[str, str] | None:
-        """The pulse file is the machine's: a later agent writes its own into it."""
-        if not self.on:
-            return None
-        return self.life.sign() if self.life is not None else life.sign()
+    def _sign(self) -> tuple[str, str] | None:
+        """What stands in the pulse file: that of the latest agent that came so far as to write it."""
+        return self._signed.sign() if self._signed is not None and self.on else None
 
     def _tell(self, what: str, **more: Any) -> None:
         self.site.of.history.add(what, self.id, **more)

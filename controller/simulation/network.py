@@ -47,6 +47,8 @@ READ_TIMEOUT, URGENT_READ_TIMEOUT = 30.0, 5.0
 CONNECT_TIMEOUT = 5.0
 ONCE = frozenset({"terminate_instance_in_auto_scaling_group"})
 LONGEST_BACKOFF = 20.0
+# What of a request an error names.
+RESOURCES = ("QueueUrl", "QueueName", "TableName", "Bucket", "AutoScalingGroupName", "InstanceId")
 PASSING = frozenset({Trouble.THROTTLED, Trouble.UNREACHABLE, Trouble.SERVER})
 
 
@@ -68,6 +70,10 @@ class Network:
     @property
     def caller(self) -> str:
         return _LONG_POLL.get() or self._caller
+
+    def nobody_asks(self) -> None:
+        """What happens next is nobody's request."""
+        self._caller = ""
 
     def carry_out(self, caller: str, service: str, operation: str, parameters: dict[str, Any]) -> Answer:
         """At once. Raises AwsError."""
@@ -191,7 +197,7 @@ class _Call:
     def _fail(self, fault: Fault) -> None:
         unreachable = fault.effect is Effect.UNREACHABLE
         seconds = CONNECT_TIMEOUT if unreachable else self._aws.network.latency(self._service)
-        self._after(seconds, self._aws.context, self._failed, error_of(fault, self._service, self._operation))
+        self._after(seconds, self._aws.context, self._failed, self._error(fault))
 
     def _failed(self, error: AwsError) -> None:
         if self._left and error.trouble in PASSING:
@@ -228,9 +234,12 @@ class _Call:
         if fault is not None and fault.effect is not Effect.SLOW:
             if fault.effect is Effect.LOST:
                 seconds = URGENT_READ_TIMEOUT if self._urgent else READ_TIMEOUT
-            reply = error_of(fault, self._service, self._operation)
+            reply = self._error(fault)
         back = self._failed if isinstance(reply, AwsError) else self._succeeded
         self._after(seconds, self._aws.context, back, reply)
+
+    def _error(self, fault: Fault) -> AwsError:
+        return error_of(fault, self._service, self._operation, self._parameters)
 
     def _after(self, seconds: float, context: Context, act: Any, *args: Any) -> TimerHandle:
         return self._loop.call_later(seconds, act, *args, context=context)
@@ -248,7 +257,8 @@ _TROUBLES = {
 }
 
 
-def error_of(fault: Fault, service: str, operation: str) -> AwsError:
+def error_of(fault: Fault, service: str, operation: str, parameters: Mapping[str, Any]) -> AwsError:
     trouble, code, problem = _TROUBLES[fault.effect]
     action = f"{service}:{''.join(part.capitalize() for part in operation.split('_'))}"
-    return AwsError(action, "", fault.code or code, problem, trouble)
+    resource = next((str(parameters[name]) for name in RESOURCES if name in parameters), "")
+    return AwsError(action, resource, fault.code or code, problem, trouble)

@@ -12,6 +12,7 @@ from controller.simulation.history import History
 from controller.simulation.network import Network
 from controller.simulation.services.autoscaling import Group, Member
 from controller.simulation.services.sqs_message import Message
+from runner.adapters.sqs.quarantine import CUT, EMPTY, REASON
 from runner.codec import DecodeError, decode_pointer
 
 Item = Mapping[str, Any]
@@ -34,7 +35,7 @@ class Watch:
 
     def message(self, what: str, queue: str, message: Message) -> None:
         if what != "hidden":  # beats: too many to be of use
-            reason = message.attributes.get("Reason", {}).get("StringValue")
+            reason = message.attributes.get(REASON, {}).get("StringValue")
             self._tell(
                 what,
                 self._task(message),
@@ -72,13 +73,15 @@ class Watch:
 
     def _task(self, message: Message) -> str:
         """Of one that cannot be read something that its copies have, too."""
-        task = self._tasks.get(message.body)
+        was_empty = message.attributes.get(CUT, {}).get("StringValue") == EMPTY
+        body = "" if was_empty else message.body
+        task = self._tasks.get(body)
         if task is None:
             try:
-                task = str(decode_pointer(message.body))
+                task = str(decode_pointer(body))
             except DecodeError:
-                task = f"?{crc32(message.body.encode('utf-8', 'replace')):08x}"
-            self._tasks[message.body] = task
+                task = f"?{crc32(body.encode('utf-8', 'replace')):08x}"
+            self._tasks[body] = task
         return task
 
     def _task_item(self, rest: str, before: Item | None, after: Item | None) -> None:

@@ -23,6 +23,8 @@ from controller.simulation.installation import Installation
 from controller.simulation.machine import Machine
 from controller.simulation.metadata import SimulatedMetadata
 from controller.simulation.network import DirectAws, Network
+from controller.simulation.registry import Registry
+from controller.simulation.resources import groups, make_resources
 from controller.simulation.services.autoscaling import Group, Member, SimulatedAutoScaling
 from controller.simulation.services.dynamodb import DynamoDb
 from controller.simulation.services.logs import SimulatedLogs
@@ -35,14 +37,11 @@ from runner.adapters.dynamodb.table import Table
 from runner.adapters.ec2.metadata import Identity
 from runner.adapters.s3.manifests import S3Manifests
 from runner.adapters.s3.reading import S3LogReader
-from runner.adapters.sqs.letters import MAX_RECEIVES
 from runner.model import Status
 from runner.records import JobRecord
 from runner.routing import Routes
 from runner.settings import FleetSettings, Settings
 
-# Of an instance's boot, the part until it is in service; the rest is the provisioning, until its agent starts.
-UNTIL_IN_SERVICE = 0.3
 SPOT_NOTICE = 120.0
 LOOK, SELDOM = 1.0, 5.0
 
@@ -52,7 +51,7 @@ class World:
 
     `machines`: every instance that ever was, by id. `records`, `logs`: what the ledger and S3 hold, read past all
     faults. `behave` says what containers do, `made_of` what else is put together of which parts. `skew`: by how many
-    seconds the clocks of machines launched from now on may be wrong.
+    seconds the clocks of machines launched from now on may be wrong. `registry`: where they have images from.
     """
 
     def __init__(
@@ -69,6 +68,7 @@ class World:
         self.routes = Routes.of(settings)
         self.behave = behave or steady()
         self.skew = 0.0
+        self.registry = Registry()
         self.history = History()
         self.machines: dict[str, Machine] = {}
         self.controllers: dict[str, Controller] = {}
@@ -97,7 +97,7 @@ class World:
         self.s3 = SimulatedS3(self.bucket)
         self.cloudwatch = SimulatedLogs(self.fleet.log_group or "group")
         self.autoscaling = SimulatedAutoScaling(
-            *self._groups(), watch=self._member_changed, wants=self.watch.desired
+            *groups(self.fleet), watch=self._member_changed, wants=self.watch.desired
         )
         for service in (self.s3, self.cloudwatch, self.autoscaling):
             service.remembers = False
@@ -108,46 +108,13 @@ class World:
             "logs": self.cloudwatch,
             "autoscaling": self.autoscaling,
         }
-        self._make_resources()
+        make_resources(self.fleet, self.routes, self.sqs, self.dynamodb)
+        self._watch_table()
         self.aws = DirectAws(services)
         self.records = DynamoRecords(
             Table(self.aws, self.fleet.table, lambda: 0.0), now, "observer", history=self.fleet.history
         )
         self.logs = S3LogReader(self.aws, self.bucket, now, None)
-
-    def _groups(self) -> list[Group]:
-        boot = UNTIL_IN_SERVICE * self.fleet.boot
-        return [
-            Group(
-                self.fleet.group(each.name),
-                desired=each.minimum,
-                minimum=each.minimum,
-                maximum=each.maximum,
-                boot=boot,
-            )
-            for each in self.fleet.environments.values()
-        ]
-
-    def _make_resources(self) -> None:
-        letters, arn = self.fleet.dead_letters, "arn:aws:sqs:us-east-1:123456789012:"
-        redrive = f'{{"deadLetterTargetArn": "{arn}{letters}", "maxReceiveCount": "{MAX_RECEIVES}"}}'
-        self.sqs.answer("create_queue", {"QueueName": letters})
-        for channel in self.routes.channels:
-            attributes = {"RedrivePolicy": redrive}
-            self.sqs.answer(
-                "create_queue", {"QueueName": self.fleet.queue_name(channel), "Attributes": attributes}
-            )
-        keys = [("pk", "HASH"), ("sk", "RANGE")]
-        self.dynamodb.answer(
-            "create_table",
-            {
-                "TableName": self.fleet.table,
-                "KeySchema": [{"AttributeName": name, "KeyType": role} for name, role in keys],
-                "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
-                "BillingMode": "PAY_PER_REQUEST",
-            },
-        )
-        self._watch_table()
 
     def _watch_table(self) -> None:
         table = self.dynamodb._core.tables[self.fleet.table]
@@ -176,7 +143,7 @@ class World:
         return process, process.start(self._submit(process, job_id, given))
 
     async def _submit(self, process: Process, job_id: str, keys: Mapping[str, Any]) -> str:
-        aws, random = self.network.aws(process), self.random(process.name)
+        aws, random = self.of.aws(process), self.random(process.name)
         records = self.of.records(process, aws, random)
         queue = self.of.queue(process, aws, dict(self.routes.channels), random)
         draft = draft_from(None, keys, label=argument)
@@ -225,6 +192,7 @@ class World:
 
     def lose(self, machine: Machine) -> None:
         """It ends without a word; its group finds out and replaces it."""
+        self.history.add("lost", machine.id)
         machine.power_off()
         self.autoscaling.lose(machine.id)
 
@@ -253,7 +221,7 @@ class World:
             identity=Identity(member.id, kind.name),
             hardware=Hardware(kind, self.settings.agent),
             metadata=SimulatedMetadata(),
-            daemon=Daemon(member.id, self._behave, random, self.history, skew),
+            daemon=Daemon(member.id, self._behave, random, self.history, skew, self.registry),
             folder=folder,
             environ={},
         )

@@ -54,11 +54,6 @@ HAND_BACK = 5.0
 
 async def execute(station: Station, lease: Lease) -> None:
     """Take one lease to its end. Raises only what the agent cannot go on after."""
-    if lease.task in station.heartbeat:
-        # A duplicate of what runs right here. The ledger would take its owner, maybe an earlier incarnation of this
-        # host whose container we adopted, for dead.
-        await station.queue.release(lease, station.heartbeat.lease)
-        return
     try:
         started = await _begin(station, lease)
     except RunnerError as error:
@@ -71,6 +66,11 @@ async def execute(station: Station, lease: Lease) -> None:
 
 async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
     """The job and the attempt that was begun; None if there is nothing to do, and then the message is dealt with."""
+    if lease.task in station.heartbeat:
+        # A duplicate of what runs right here. The ledger would take its owner, maybe an earlier incarnation of this
+        # host whose container we adopted, for dead.
+        await station.queue.release(lease, station.heartbeat.lease)
+        return None
     job = await station.jobs.get(lease.task.job_id)
     if job is None:
         await _turn_away(station, lease, Refusal(RefusalKind.UNKNOWN, reason=f"no job {lease.task.job_id}"))
@@ -81,6 +81,7 @@ async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
     if not station.room.keep(lease.task, shape_of(job)):  # before it begins: then it costs nobody anything
         await station.queue.release(lease, station.room.given_back_for(lease.receives))
         return None
+    station.doubted.pop(lease.task, None)
     begun = await station.ledger.begin(lease, job, station.owner)
     if isinstance(begun, Attempt):
         return job, Holding(lease, begun, job.limits.grace)
@@ -96,8 +97,10 @@ async def _turn_away(station: Station, lease: Lease, refusal: Refusal) -> None:
     log.info("refused", task=str(lease.task), why=str(refusal.kind), retry_after=refusal.retry_after)
     if refusal.retry_after is None:
         await station.queue.complete([lease])
-    else:
-        await station.queue.release(lease, refusal.retry_after)
+        return
+    if refusal.kind is RefusalKind.HELD:
+        station.doubted[lease.task] = asyncio.get_running_loop().time() + refusal.retry_after
+    await station.queue.release(lease, refusal.retry_after)
 
 
 async def _carry_out(station: Station, job: Job, holding: Holding) -> None:

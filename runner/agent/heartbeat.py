@@ -24,6 +24,12 @@ STOPPING_SHARE = 0.25
 SAFETY_SHARE = 0.1
 
 
+def patience(lease: float) -> float:
+    """For how many seconds an agent may show no sign of life until others stop its containers: so that they are gone
+    before the lease of its last beat, which was a little earlier, is taken over."""
+    return lease * (1 - STOPPING_SHARE - SAFETY_SHARE)
+
+
 class Heartbeat:
     def __init__(
         self, queue: Queue, ledger: Ledger, *, lease: float, beat: float, pulse: Callable[[], None]

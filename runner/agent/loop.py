@@ -117,8 +117,10 @@ class Agent:
                 try:
                     leases = await self._receive(min(wanted, MOST_PER_RECEIVE), drained)
                     pause = FIRST_PAUSE
+                    self._upkeep.heard("")
                 except RunnerError as error:
                     log.warning("cannot receive", error=str(error), retry_in=pause)
+                    self._upkeep.heard(str(error))
                     await asyncio.wait((drained,), timeout=pause)
                     pause = min(LONGEST_PAUSE, 2 * pause)
                     continue

@@ -14,7 +14,7 @@ from runner.agent.journal import Journal
 from runner.agent.removals import Removals
 from runner.agent.room import Room
 from runner.errors import EngineUnavailable, StartError
-from runner.model import Attempt, Job
+from runner.model import Attempt, Job, TaskId
 from runner.ports import Clock, Engine, Host, Ledger, Logs, Manifests, Queue, Roles, Secrets
 from runner.routing import Routes
 from runner.settings import Settings
@@ -43,6 +43,7 @@ class NoRoles:
 class Station:
     """`ailing` tells of each engine why it does not answer, by name; an empty string or nothing: it does.
 
+    `doubted`: tasks that another owner has and may have left, and the loop's time at which their messages show again.
     `flush`: what adapters hold back to send it in company (deletes, totals, logs) goes out; called at the end.
     """
 
@@ -61,6 +62,7 @@ class Station:
     room: Room
     now: Clock
     ailing: dict[str, str] = field(default_factory=dict)
+    doubted: dict[TaskId, float] = field(default_factory=dict)
     jitter: Callable[[], float] = random.random
     flush: Callable[[], Awaitable[None]] = nothing_lingers
     roles: Roles = field(default_factory=NoRoles)

@@ -27,12 +27,16 @@ INTERVAL = 1.0
 REPORT_EVERY = 5.0
 EXAMINE_EVERY = 5.0
 MEND_EVERY = 60.0
-# While idle, of the time in which the demand must stay nil: each reading is a request.
-READING_SHARE = 0.2
+# Of the time in which the demand must stay nil: each reading is a request.
+READING_SHARE = 0.1
 # An idle machine waits so long at most for its logs to be stored: if that is never to be, it would stay for ever.
 LOGS_KEEP = 3600.0
 # With nothing to do and nobody who leads: far longer than a controller takes to come back, and far less than a night.
 ABANDONED = 1800.0
+# A message that is to show again has done so by then, and somebody has taken it.
+DOUBT = 10.0
+# For how long receiving may fail before the host counts as unhealthy.
+DEAF_AFTER = 30.0
 UNSEEN = "not looked at yet"
 
 
@@ -41,11 +45,11 @@ class Terms:
     """When an agent stops, in seconds; None: never by itself.
 
     `drain`: how long running tasks may go on once it was told to stop. `idle`: without a task, a message or published
-    demand. With `confirm` the demand must have been nil in two readings more than so far apart, and counts as unknown
-    while nobody leads, which is borne with for half an hour; without, one reading is enough, and where nobody leads
-    there is none. `unsupervised`: without a leading controller; then it takes no more, finishes what it has, however
-    long that takes, and goes unless it is supervised again by then. `grace`: what a task may take to stop at most,
-    whatever its own is, once `drain` is over.
+    demand. With `confirm` the demand must have been nil in two readings more than so far apart, the first perhaps while
+    it was still at work and the last when it no longer was; and it counts as unknown while nobody leads, which is borne
+    with for half an hour. Without, one reading is enough, and where nobody leads there is none. `unsupervised`: without
+    a leading controller; then it takes no more, finishes what it has, however long that takes, and goes unless it is
+    supervised again by then. `grace`: what a task may take to stop at most, whatever its own is, once `drain` is over.
     """
 
     drain: float
@@ -68,6 +72,7 @@ class Upkeep:
         self._busy_at = self._led_at = asyncio.get_running_loop().time()
         self._engines_away = ""
         self._alone = False
+        self._deaf, self._deaf_since = "", float("inf")
         self.unfit = UNSEEN
 
     @property
@@ -77,7 +82,16 @@ class Upkeep:
 
     def busy(self) -> None:
         self._busy_at = asyncio.get_running_loop().time()
-        self._emptiness.read(None, self._busy_at)
+
+    def heard(self, problem: str) -> None:
+        """Whether messages could be received; `problem` says why not."""
+        now = asyncio.get_running_loop().time()
+        self._deaf, self._deaf_since = problem, min(self._deaf_since, now) if problem else float("inf")
+
+    def _trouble(self) -> str:
+        """A host that cannot receive still tries, but people and the controller must see that it does nothing."""
+        deaf = asyncio.get_running_loop().time() - self._deaf_since > DEAF_AFTER
+        return self.unfit or (self._deaf if deaf else "")
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as rounds:
@@ -95,7 +109,7 @@ class Upkeep:
             free_memory=max(0, room.free.memory),
             tasks=len(station.heartbeat),
             seen_at=station.now(),
-            note=self._departure.reason or self.unfit,
+            note=self._departure.reason or self._trouble(),
         )
         try:
             await station.ledger.report(report)
@@ -105,7 +119,7 @@ class Upkeep:
     def _state(self) -> str:
         if self._departure.begun.is_set():
             return "draining"
-        return "unhealthy" if self.unfit else "running"
+        return "unhealthy" if self._trouble() else "running"
 
     def tell_soon(self) -> None:
         """At the next turn, however often there was a report before."""
@@ -180,6 +194,8 @@ class Upkeep:
     async def _dispensable(self, idle_for: float) -> bool:
         """Raises Unavailable while that cannot be known, or while logs wait that would go with the machine."""
         since = self._busy_at
+        if self._in_doubt(asyncio.get_running_loop().time()):
+            return False
         if not await self._station.host.spared():
             return False
         try:
@@ -189,11 +205,19 @@ class Upkeep:
                 raise
         return self._busy_at == since  # nothing has come meanwhile
 
+    def _in_doubt(self, now: float) -> bool:
+        """Whoever found a task held that may have been left is there to take it over, when its message shows again."""
+        doubted = self._station.doubted
+        for task in [task for task, shown_at in doubted.items() if now - shown_at > DOUBT]:
+            del doubted[task]
+        return bool(doubted)
+
     def _should_read(self, now: float) -> bool:
-        """Busy agents need not know the demand; whoever must have a controller looks at every turn."""
+        """At every turn whoever must have a controller; the others also while they are busy, so that what they learn
+        then need not be learned once they are paid for nothing."""
         if self._terms.unsupervised is not None or not self._terms.confirm:
             return True
-        return now > self._busy_at and now - self._read >= READING_SHARE * self._terms.confirm
+        return now - self._read >= READING_SHARE * self._terms.confirm
 
     def _demand(self, supervision: Supervision) -> int | None:
         """On the queues this agent serves; None: not known."""

@@ -278,17 +278,59 @@ def test_an_idle_agent_goes_also_if_the_ledger_does_not_answer(play: Play) -> No
     play(scene)
 
 
-def test_a_task_between_two_readings_makes_them_count_anew(play: Play) -> None:
+def test_what_was_read_while_a_task_ran_counts(play: Play) -> None:
     async def scene(world: World) -> None:
         await lead(world, 0)
-        life = started(world.agent(terms=CONFIRMED))
-        await asyncio.sleep(50)
         await world.submit(a_job())
+        life = started(world.agent(terms=CONFIRMED))
         await world.until_over()
-        await asyncio.sleep(58)
+        await asyncio.sleep(25)
+        assert not life.done()
+        async with asyncio.timeout(20):
+            await life
+
+    play(scene, by_try(Behaviour(seconds=100)))
+
+
+def test_after_a_short_task_the_two_readings_still_lie_a_minute_apart(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        await world.submit(a_job())
+        began = now()
+        await started(world.agent(terms=CONFIRMED))
+        assert now() - began > 60
+
+    play(scene, by_try(Behaviour(seconds=5)))
+
+
+def test_demand_that_shows_when_the_last_task_has_ended_keeps_an_agent(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        await world.submit(a_job())
+        life = started(world.agent(terms=CONFIRMED))
+        await world.until_over()
+        await asyncio.sleep(15)
+        await lead(world, 1)
+        await asyncio.sleep(600)
         assert not life.done()
 
-    play(scene)
+    play(scene, by_try(Behaviour(seconds=100)))
+
+
+def test_who_found_a_task_held_by_a_silent_agent_stays_to_take_it_over(play: Play) -> None:
+    async def scene(world: World) -> None:
+        await lead(world, 0)
+        await world.submit(a_job())
+        started(world.agent("host-a"))
+        await asyncio.sleep(5)
+        world.kill("host-a")
+        await asyncio.sleep(20)
+        life = started(world.agent("host-b", terms=Terms(drain=10, idle=3, confirm=20)))
+        record = await world.until_over()
+        assert record.status is Status.SUCCEEDED
+        await life
+
+    play(scene, by_try(Behaviour(seconds=FOR_EVER), Behaviour(seconds=5)))
 
 
 def test_demand_on_channels_that_an_agent_does_not_serve_does_not_keep_it(play: Play) -> None:

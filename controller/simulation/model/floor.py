@@ -11,8 +11,8 @@ from controller.simulation.model.machines import Machine, State, Task
 
 
 class Floor:
-    """`channels`: by environment, what its machines take from, the first served first. A machine takes what comes next
-    and keeps it, as an agent does: if it has some room but not enough, the task waits there.
+    """`channels`: by environment, what its machines take from, the first served first. A machine takes what comes next;
+    what does not fit it gives back, as an agent does, and asks again a little later.
 
     `rested` is called with each machine that has run out of work.
     """
@@ -42,10 +42,12 @@ class Floor:
     def offer(self, task: Task) -> None:
         """A task whose message becomes visible."""
         self.changes += 1
-        if not self._open[task.channel]:
-            self.queues[task.channel].add(task)
-            return
-        self._give(self._random.choice(self._open[task.channel]), task)
+        open_ = self._open[task.channel]
+        while open_:
+            machine = self._random.choice(open_)
+            if self._give(machine, task):
+                return
+        self.queues[task.channel].add(task)
 
     def admit(self, machine: Machine) -> None:
         """A machine that came up."""
@@ -56,51 +58,51 @@ class Floor:
             self._rested(machine)
 
     def withdraw(self, machine: Machine, state: State) -> None:
-        """It takes no more; what waits on it goes back."""
+        """It takes no more."""
         machine.state = state
         self._close(machine)
-        if machine.in_line is not None:
-            task, machine.in_line = machine.in_line, None
-            self._return(task)
 
     def interrupt(self, machine: Machine) -> int:
         """What runs there is lost and begins anew elsewhere. Returns how many tasks that were."""
         lost = list(machine.running)
         for task in lost:
             machine.release(task, self._agenda.now)
+            self.in_flight[task.channel] -= 1
             self.wasted += self._agenda.now - task.started
             task.job.running -= 1
             task.job.waiting += 1
             task.attempt += 1
-            self._return(task)
+        for task in lost:
+            self.offer(task)
         return len(lost)
 
-    def _return(self, task: Task) -> None:
-        self.in_flight[task.channel] -= 1
-        if self._open[task.channel]:
-            self.offer(task)
-        else:
-            self.queues[task.channel].put_back(task)
-
-    def _give(self, machine: Machine, task: Task) -> None:
-        self.in_flight[task.channel] += 1
-        if machine.fits(task):
+    def _give(self, machine: Machine, task: Task) -> bool:
+        """Whether it took the task."""
+        now = self._agenda.now
+        fits = machine.fits(task)
+        if fits:
             self._start(machine, task)
         else:
-            machine.in_line = task
-        if not machine.has_room:
+            machine.refuse(task, now)
+            self._agenda.at(machine.asks_at, self._ask_again, machine)
+        if not machine.asks(now):
             self._close(machine)
+        return fits
+
+    def _ask_again(self, machine: Machine) -> None:
+        if machine.state is State.OPEN:
+            self._take(machine)
 
     def _take(self, machine: Machine) -> None:
         """As much as there is room for."""
-        if machine.in_line is not None and machine.fits(machine.in_line):
-            task, machine.in_line = machine.in_line, None
-            self._start(machine, task)
+        now = self._agenda.now
         for channel in self._channels[machine.environment]:
             queue = self.queues[channel]
-            while queue and machine.has_room:
-                self._give(machine, queue.next())
-        if machine.has_room:
+            while queue and machine.asks(now):
+                task = queue.next()
+                if not self._give(machine, task):
+                    queue.put_back(task)
+        if machine.asks(now):
             for channel in self._channels[machine.environment]:
                 if machine not in self._open[channel]:
                     self._open[channel].append(machine)
@@ -113,6 +115,7 @@ class Floor:
     def _start(self, machine: Machine, task: Task) -> None:
         now, job = self._agenda.now, task.job
         self.changes += 1
+        self.in_flight[task.channel] += 1
         machine.hold(task, now)
         if task.attempt == 0:
             self.waits.append(now - job.bag.arrival)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from random import Random
 
@@ -48,11 +49,13 @@ class Group:
         self.lost_to_scaling = 0
 
     def resize(self, desired: int, *, shrink: bool, spare_busy: bool) -> None:
+        """`shrink`: fewer machines than there are end some; else only those that never came are taken back."""
         wanted = max(self.environment.minimum, min(desired, self.environment.maximum))
-        if wanted == self.desired and self._trouble is None and not shrink:
+        if not shrink:
+            wanted = max(wanted, len(self.alive) if self._trouble else self.desired)
+        if wanted == self.desired:
             return
-        if wanted > self.desired or (shrink and wanted < self.desired):
-            self.desired = wanted
+        self.desired = wanted
         if shrink:
             self._shrink(spare_busy)
         self._fill()
@@ -68,10 +71,7 @@ class Group:
                 pending=len(there) - up,
                 minimum=self.environment.minimum,
                 maximum=self.environment.maximum,
-                instances=[
-                    Instance(str(each.number), each.state is not State.BOOTING)
-                    for each in there
-                ],
+                instances=[Instance(str(each.number), each.state is not State.BOOTING) for each in there],
                 trouble=self._trouble,
             )
         return self._seen
@@ -138,15 +138,15 @@ class Group:
 
     def _launch(self) -> None:
         now, conditions = self._agenda.now, self._conditions
-        boot = conditions.boot * (1 + conditions.jitter * self._boots.uniform(-1, 1))
+        boot = _boot(conditions, self._boots)
         machine = Machine(
             len(self.all), self.environment.name, now, now + boot, self._holds.vcpus, self._holds.memory
         )
         self.all.append(machine)
         self.alive[machine] = None
         self._agenda.at(machine.ready, self._come_up, machine)
-        if conditions.hazard and self.environment.market == SPOT:
-            self._agenda.at(now + self._fates.expovariate(conditions.hazard / HOUR), self.notify, machine)
+        if (life := _life(conditions, self.environment, self._fates)) < math.inf:
+            self._agenda.at(now + life, self.notify, machine)
 
     def _come_up(self, machine: Machine) -> None:
         if machine.state is State.BOOTING:
@@ -170,7 +170,22 @@ def _worth(machine: Machine) -> tuple[int, float]:
     return (1 if machine.idle else 2), -machine.launched
 
 
-def boots(conditions: Conditions, environment: str, seed: str, count: int) -> list[float]:
-    """The seconds that the environment's first launches take in a run of that seed."""
-    drawn = Random(f"{seed}/boots/{environment}")
-    return [conditions.boot * (1 + conditions.jitter * drawn.uniform(-1, 1)) for _ in range(count)]
+def draws(
+    conditions: Conditions, environment: Environment, seed: str, count: int
+) -> list[tuple[float, float]]:
+    """Of the environment's first launches in a run of that seed, how long each boots, and after how long it is
+    reclaimed; both in seconds."""
+    boots = Random(f"{seed}/boots/{environment.name}")
+    fates = Random(f"{seed}/fates/{environment.name}")
+    return [(_boot(conditions, boots), _life(conditions, environment, fates)) for _ in range(count)]
+
+
+def _boot(conditions: Conditions, random: Random) -> float:
+    return conditions.boot * (1 + conditions.jitter * random.uniform(-1, 1))
+
+
+def _life(conditions: Conditions, environment: Environment, random: Random) -> float:
+    """Infinite: it is not reclaimed."""
+    if not conditions.hazard or environment.market != SPOT:
+        return math.inf
+    return random.expovariate(conditions.hazard / HOUR)

@@ -9,6 +9,10 @@ from controller.simulation.model.policy import Progress
 # Fractions of a vCPU do not add up exactly in binary.
 NOTHING = 1e-6
 
+# As `runner.agent.room` has them, in seconds.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+
 
 class State(Enum):
     BOOTING = "booting"
@@ -31,19 +35,22 @@ class Task:
 
 
 class Machine:
-    """Times in seconds from the start of the run. `in_line`: a task it has taken and has no room for yet."""
+    """Times in seconds from the start of the run. `asks_at`: it was given what does not fit, and asks no sooner for
+    more, unless by then it has room for tasks as large as `refused`."""
 
     __slots__ = (
+        "asks_at",
         "ended",
         "environment",
         "first_used",
         "free_memory",
         "free_vcpus",
         "idle_since",
-        "in_line",
         "launched",
         "number",
+        "pause",
         "ready",
+        "refused",
         "running",
         "state",
     )
@@ -58,7 +65,9 @@ class Machine:
         self.free_vcpus = vcpus
         self.free_memory = memory
         self.running: dict[Task, None] = {}
-        self.in_line: Task | None = None
+        self.asks_at = 0.0
+        self.pause = FIRST_PAUSE
+        self.refused: Task | None = None
         self.state = State.BOOTING
         self.idle_since = ready
         self.first_used: float | None = None
@@ -66,11 +75,21 @@ class Machine:
 
     @property
     def idle(self) -> bool:
-        return not self.running and self.in_line is None
+        return not self.running
 
     @property
     def has_room(self) -> bool:
-        return self.in_line is None and self.free_vcpus > NOTHING and self.free_memory > 0
+        return self.free_vcpus > NOTHING and self.free_memory > 0
+
+    def asks(self, now: float) -> bool:
+        return self.has_room and (
+            now >= self.asks_at or (self.refused is not None and self.fits(self.refused))
+        )
+
+    def refuse(self, task: Task, now: float) -> None:
+        self.refused = task
+        self.asks_at = now + self.pause
+        self.pause = min(LONGEST_PAUSE, 2 * self.pause)
 
     def fits(self, task: Task) -> bool:
         bag = task.job.bag
@@ -80,6 +99,7 @@ class Machine:
         self.free_vcpus -= task.job.bag.vcpus
         self.free_memory -= task.job.bag.memory
         self.running[task] = None
+        self.pause = FIRST_PAUSE
         if self.first_used is None:
             self.first_used = at
 

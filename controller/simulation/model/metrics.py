@@ -14,8 +14,8 @@ from controller.simulation.model.run import Run
 class Metrics:
     """Times in seconds, from the first job's arrival. `machine_hours` are billed from launch to termination, the boot
     included, and cost `dollars`. `idle_tail`: from the last task's end until the last machine has gone. `unused`:
-    machines that never had a task. `killed`: tasks ended by the policy. `turnaround`: of all jobs together, from arrival
-    to end."""
+    machines that never had a task. `killed`: tasks ended by the policy. `turnaround`: of all jobs together, from their
+    arrival to their end."""
 
     makespan: float
     machine_hours: float

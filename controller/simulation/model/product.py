@@ -14,11 +14,13 @@ from runner.model import Job, Limits
 from runner.records import Counts, JobRecord
 from runner.routing import Routes
 
+PRODUCT = "this project"
+
 
 class Product:
     """As `controller.supervisor` does it in every step. `leaving`: the agents' settings."""
 
-    name = "this project"
+    name = PRODUCT
     scales_in = False
     protects = True
 
@@ -39,13 +41,14 @@ class Product:
             return self._last
         self._decided_on = sight.version
         records = [self._record(job) for job in sight.jobs]
+        sent, running = demand.known_by_channel(records, self._routes)
         loads = demand.loads(
             records,
             self._routes,
             sight.depth,
             self._history(sight),
             sight.now,
-            believed=self._depths.observe(sight.depth, demand.sent_by_channel(records, self._routes)),
+            believed=self._depths.observe(sight.depth, sent, running),
             paces=self._paces.observe(records, sight.now),
         )
         picture = Picture(loads, self._routes, sight.capacity, sight.depth, sight.now, sight.leaving)

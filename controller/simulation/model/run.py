@@ -17,8 +17,8 @@ from controller.simulation.model.machines import Machine, State, Task
 from controller.simulation.model.policy import Policy, Progress, Sight
 from controller.simulation.model.rest import Rest
 from controller.simulation.model.workload import Bag, Workload
-from runner.model import Job, Limits
 from runner.array import Array
+from runner.model import Job, Limits
 from runner.records import Backlog
 from runner.routing import Routes
 
@@ -40,7 +40,7 @@ class Sample:
 @dataclass(frozen=True, slots=True)
 class Run:
     """What happened. `machines`: of every environment, in the order of their launches. `killed`: tasks that the policy
-    ended. `wasted`: seconds of attempts that came to nothing. `turnarounds`: of each job, from its arrival to its end."""
+    ended. `wasted`: seconds of attempts that came to nothing. `turnarounds`: of each job, from arrival to end."""
 
     workload: Workload
     machines: Mapping[str, Sequence[Machine]]
@@ -121,7 +121,9 @@ class Simulation:
             finished=max([*ends, self._agenda.now]),
             killed=sum(group.lost_to_scaling for group in self._groups.values()),
             wasted=floor.wasted,
-            turnarounds=[(job.last_ended or 0.0) - job.bag.arrival for job in (*self._past, *self._jobs.values())],
+            turnarounds=[
+                (job.last_ended or 0.0) - job.bag.arrival for job in (*self._past, *self._jobs.values())
+            ],
             samples=self._samples,
         )
 
@@ -183,10 +185,14 @@ class Simulation:
     def _depth(self) -> Mapping[str, Backlog]:
         """As the queue would tell it: what was so long ago."""
         floor, now = self._floor, self._agenda.now
-        self._counts.append((now, {name: (len(of), floor.in_flight[name]) for name, of in floor.queues.items()}))
+        self._counts.append(
+            (now, {name: (len(of), floor.in_flight[name]) for name, of in floor.queues.items()})
+        )
         while len(self._counts) > 1 and self._counts[1][0] <= now - self._conditions.count_lag:
             self._counts.popleft()
-        return {name: Backlog(waiting, taken, 0, now) for name, (waiting, taken) in self._counts[0][1].items()}
+        return {
+            name: Backlog(waiting, taken, 0, now) for name, (waiting, taken) in self._counts[0][1].items()
+        }
 
     def _sample(self) -> None:
         alive = [machine for group in self._groups.values() for machine in group.alive]

@@ -49,7 +49,7 @@ class WithinLease(Hosts):
     """
 
     _renewed: dict[tuple[str, int], Event] = field(default_factory=dict)
-    _running: dict[tuple[str, int], Event] = field(default_factory=dict)
+    _running: dict[tuple[str, int, str], Event] = field(default_factory=dict)
     _late: list[tuple[Event, Event, Event]] = field(default_factory=list)
 
     @property
@@ -68,27 +68,34 @@ class WithinLease(Hosts):
     def _see_beat(self, event: Event) -> None:
         for attempt in event.more["attempts"]:
             task, _, number = attempt.partition("#")
-            self._renewed[task, int(number)] = event
+            key = task, int(number)
+            running = self._running.get((*key, machine_of(event.by)))
+            if running is not None:
+                self._compare(self._renewed[key], running, event)
+            self._renewed[key] = event
 
     def _see_started(self, event: Event) -> None:
-        self._running[event.subject, event.more["attempt"]] = event
+        self._running[event.subject, event.more["attempt"], event.by] = event
 
     def _see_ended(self, event: Event) -> None:
         key = event.subject, event.more["attempt"]
-        started, renewed = self._running.pop(key), self._renewed[key]
-        if event.at > max(renewed.at + self.terms.lease, self._excuse(event.by)):
+        self._compare(self._renewed[key], self._running.pop((*key, event.by)), event)
+
+    def _compare(self, renewed: Event, started: Event, event: Event) -> None:
+        """`event`: its container ended, or was still there."""
+        if event.at > max(renewed.at + self.terms.lease, self._excuse(started.by)):
             self._late.append((renewed, started, event))
 
     def end(self, end: End) -> None:
-        for renewed, started, ended in self._late:
-            job = end.jobs.get(job_of(ended.subject))
+        for renewed, started, event in self._late:
+            job = end.jobs.get(job_of(started.subject))
             grace = job.record.job.limits.grace if job else math.inf
-            late = ended.at - renewed.at - self.terms.lease
+            late = event.at - renewed.at - self.terms.lease
             if late > grace + LOOKS:
                 problem = f"its container outlived its lease by {late:.1f} s, its grace is {grace:g} s"
-                self.broken(4, ended.subject, problem, renewed, started, ended)
-        for (task, _), started in self._running.items():
-            self.broken(4, task, "its container is still there in the end", started)
+                self.broken(4, started.subject, problem, renewed, started, event)
+        for started in self._running.values():
+            self.broken(4, started.subject, "its container is still there in the end", started)
 
 
 @dataclass
@@ -98,7 +105,7 @@ class NoDouble(Hosts):
     Seen at the engines. While an engine is in trouble nobody can end what runs there.
     """
 
-    _running: defaultdict[str, dict[int, Event]] = field(default_factory=lambda: defaultdict(dict))
+    _running: defaultdict[str, dict[tuple[int, str], Event]] = field(default_factory=lambda: defaultdict(dict))
 
     @property
     def handlers(self) -> Mapping[str, See]:
@@ -109,7 +116,7 @@ class NoDouble(Hosts):
         for other in self._running[event.subject].values():
             if event.at > self._excuse(machine_of(other.by)):
                 self.broken(0, event.subject, "two containers of it run at once", other, event)
-        self._running[event.subject][event.more["attempt"]] = event
+        self._running[event.subject][event.more["attempt"], event.by] = event
 
     def _see_ended(self, event: Event) -> None:
-        self._running[event.subject].pop(event.more["attempt"], None)
+        self._running[event.subject].pop((event.more["attempt"], event.by), None)

@@ -143,7 +143,10 @@ class Recovered(Rule):
 
     @property
     def handlers(self) -> Mapping[str, See]:
-        return {"says": self._see_said}
+        return {"says": self._see_said, "controller-crashed": self._see_crashed}
+
+    def _see_crashed(self, event: Event) -> None:
+        self.broken(5, event.subject, f"crashed: {event.more['error']}", event)
 
     def _see_said(self, event: Event) -> None:
         if "crash" in event.more or event.more["level"] == "critical":

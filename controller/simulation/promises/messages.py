@@ -150,7 +150,7 @@ class Quarantined(Mail):
         if not self._is_letter(event):
             self._times[event.subject] += 1
 
-    def end(self, end: End) -> None:
+    def end(self, end: End) -> None:  # noqa: ARG002 - the history says it all
         for subject, put in self._bad.items():
             self._see_end(subject, put)
         for job, refused in self._refused.items():
@@ -167,17 +167,20 @@ class Quarantined(Mail):
             self.broken(8, subject, f"put aside {len(copies)} times, received {times} times", put, *copies)
 
 
+# In seconds, what sending a job's tasks again takes at most.
+SENDING = 120.0
+
+
 @dataclass
 class NotOverlooked(Mail):
     """What all need: tasks are sent again as missing only when some of their messages are.
 
-    Seen when the supervisor says so: some task of that job has not ended and has no message. Where the queues' counts
-    may be later than the supervisor waits, it may be mistaken.
+    Seen when the supervisor says that it has: one of them had not ended and had no message. Where the queues' counts are
+    late it may be mistaken.
     """
 
     _over: set[str] = field(default_factory=set)
-    _sizes: dict[str, int] = field(default_factory=dict)
-    _lost: set[str] = field(default_factory=set)
+    _needed: dict[str, Event] = field(default_factory=dict)
 
     @property
     def handlers(self) -> Mapping[str, See]:
@@ -191,15 +194,15 @@ class NotOverlooked(Mail):
     def _see_begun(self, event: Event) -> None:
         self._over.discard(event.subject)
 
-    def _see_gone(self, event: Event) -> None:
-        super()._see_gone(event)
-        if event.what != "deleted":
-            self._lost.add(job_of(event.subject))
+    def _see_sent(self, event: Event) -> None:
+        if not self._there[event.subject] and event.subject not in self._over:
+            self._needed[job_of(event.subject)] = event
+        super()._see_sent(event)
 
     def _see_said(self, event: Event) -> None:
         if event.subject != "messages-were-missing" or self.terms.lag:
             return
-        job = event.more["job"]
-        there = [task for task, messages in self._there.items() if messages and job_of(task) == job]
-        if job not in self._lost and any(task not in self._over for task in there):
+        job, resent = event.more["job"], int(event.more["resent"])
+        needed = self._needed.get(job)
+        if resent and (needed is None or needed.by != event.by or event.at - needed.at > SENDING):
             self.broken(0, job, "its messages were sent again, and none was missing", event)

@@ -16,7 +16,6 @@ from controller.simulation.promises.rule import (
     Rule,
     See,
     job_of,
-    machine_of,
 )
 from runner.model import Kind, Status
 
@@ -93,8 +92,8 @@ class Fenced(Rule):
     """Promise 2: only the current attempt writes, and a late or duplicate write changes nothing.
 
     Seen in the ledger: attempts are numbered one after the other; each is recorded at most once; by the agent that
-    owns it or a successor on the same machine, unless it is given up as lost; nobody else changes its metadata. And
-    what the record says is what became of that attempt's own container.
+    owns it or a successor on the same machine, unless it is given up as lost, a lease at least after its last beat;
+    nobody else changes its metadata. And what the record says is what became of that attempt's own container.
     """
 
     _owners: dict[str, Event] = field(default_factory=dict)
@@ -102,6 +101,7 @@ class Fenced(Rule):
     _incarnations: dict[str, int] = field(default_factory=dict)
     _lives: Counter[str] = field(default_factory=Counter)
     _containers: dict[tuple[str, int], Event] = field(default_factory=dict)
+    _renewed: dict[str, Event] = field(default_factory=dict)
 
     @property
     def handlers(self) -> Mapping[str, See]:
@@ -109,6 +109,7 @@ class Fenced(Rule):
             "agent-started": self._agent_started,
             "container-ended": self._container_ended,
             "begun": self._see_begun,
+            "beat": self._see_beat,
             "recorded": self._see_recorded,
             "annotated": self._see_annotated,
         }
@@ -126,6 +127,10 @@ class Fenced(Rule):
         if event.more["attempt"] != expected:
             self.broken(2, event.subject, f"attempt {expected} should be the next", event)
         self._owners[event.subject] = event
+        self._renewed[f"{event.subject}#{event.more['attempt']}"] = event
+
+    def _see_beat(self, event: Event) -> None:
+        self._renewed.update(dict.fromkeys(event.more["attempts"], event))
 
     def _see_recorded(self, event: Event) -> None:
         key = event.subject, event.more["attempt"]
@@ -133,9 +138,18 @@ class Fenced(Rule):
             self.broken(2, event.subject, "an attempt was recorded twice", self._recorded[key], event)
         self._recorded[key] = event
         begun = self._owners[event.subject]
-        if event.more["kind"] != Kind.LOST and not self._may_write(begun.more["owner"], event.by):
+        if self._may_write(begun.more["owner"], event.by):
+            self._compare(event)
+        elif event.more["kind"] != Kind.LOST:
             self.broken(2, event.subject, "recorded by somebody else than its owner", begun, event)
-        self._compare(event)
+        else:
+            self._see_given_up(event)
+
+    def _see_given_up(self, event: Event) -> None:
+        renewed = self._renewed[f"{event.subject}#{event.more['attempt']}"]
+        silence = event.at - renewed.at
+        if silence < self.terms.lease:
+            self.broken(2, event.subject, f"given up though its owner beat {silence:.1f} s ago", renewed, event)
 
     def _see_annotated(self, event: Event) -> None:
         begun = self._owners[event.subject]
@@ -216,8 +230,8 @@ class Charged(Rule):
     def _own_doing(self, event: Event) -> bool:
         ended = self._ended.get((event.subject, event.more["attempt"]))
         if ended is None:
-            return event.subject in self._refused
-        return ended.more["how"] == "itself" and ended.more["exit"] != 0
+            return event.subject in self._refused or job_of(event.subject) in self._refused
+        return bool(ended.more["how"] == "itself" and ended.more["exit"] != 0)
 
     def end(self, end: End) -> None:
         for event in self._timed_out:

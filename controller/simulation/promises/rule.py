@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from controller.simulation.history import Event
 from runner.model import Status
-from runner.records import DeadLetter, JobRecord, TaskRecord
+from runner.records import JobRecord, TaskRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,10 @@ class JobEnd:
 @dataclass(frozen=True, slots=True)
 class End:
     """What is left once the faults are over. `unfinished`: jobs that had not ended in the time they had; `machines`:
-    instances beyond the minimum that had not gone in the time they had; `running`: tasks whose containers still run."""
+    instances beyond the minimum that had not gone in the time they had, or their groups."""
 
     at: float
     jobs: Mapping[str, JobEnd]
-    letters: Sequence[DeadLetter] = ()
     unfinished: Sequence[str] = ()
     machines: Sequence[str] = ()
 

@@ -132,9 +132,8 @@ class SimulatedAutoScaling(Simulated):
     def _come(self, group: Group, member: Member) -> None:
         if member.state == "Pending":
             self._turn(group, member, "InService")
-            if group.rebalancing:
-                group.rebalancing -= 1
-                self.settle(group)
+            group.rebalancing = max(0, group.rebalancing - 1)
+            self.settle(group)
 
     def _turn(self, group: Group, member: Member, state: str) -> None:
         member.state = state

@@ -118,7 +118,9 @@ class SimulatedSqs:
         return {"QueueUrl": PREFIX + name}
 
     def _delete_queue(self, given: Json) -> Reply:
-        del self.queues[self._find(given).name]
+        queue = self._find(given)
+        queue.clear()
+        del self.queues[queue.name]
         return {}
 
     def _get_queue_url(self, given: Json) -> Reply:

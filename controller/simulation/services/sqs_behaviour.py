@@ -18,7 +18,8 @@ class Behaviour:
     deletes, that say they succeeded and leave the message to come back. `stale`: of deletes with a handle that a later
     receive replaced, that delete all the same. `shuffled`: messages come in no order. `short`: of receives, that bring
     a part of what there is. `failing`: of the entries of batches, that fail for the service's own reasons, of which
-    half were carried out. `lag`: counts tell what was true up to so many seconds ago, each for itself.
+    half were carried out. `lag`: counts tell what was true up to so many seconds ago, each for itself. `crowd`: so
+    many messages more are in flight in every queue, none of which is there.
     """
 
     duplicates: float = 0.0
@@ -28,6 +29,7 @@ class Behaviour:
     short: float = 0.0
     failing: float = 0.0
     lag: float = 0.0
+    crowd: int = 0
 
 
 class Counts(NamedTuple):

@@ -77,7 +77,7 @@ class Messages:
             if version != message.version or self._removed(message):
                 self._visible.popleft()
                 continue
-            if len(self._in_flight) >= self._in_flight_limit:
+            if len(self._in_flight) + self._behaviour.crowd >= self._in_flight_limit:
                 if short and not taken:
                     raise Refused("OverLimit", "Too many messages in flight.")
                 break
@@ -146,7 +146,8 @@ class Messages:
 
     def _counts(self) -> Counts:
         hidden = len(self._in_flight) + len(self._delayed)
-        return Counts(len(self._all) - hidden, len(self._in_flight), len(self._delayed))
+        in_flight = len(self._in_flight) + self._behaviour.crowd
+        return Counts(len(self._all) - hidden, in_flight, len(self._delayed))
 
     def _note(self) -> None:
         if self._behaviour.lag:

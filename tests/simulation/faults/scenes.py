@@ -1,4 +1,4 @@
-"""What the scenarios of faults have in common: two machines with a place to spare, and what was seen of a task."""
+"""What the scenarios of faults have in common: how they begin, what was seen of a task, who listens to a service."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.simulation.clock import now
 from controller.simulation.history import Event
 from controller.simulation.machine import Machine
 from controller.simulation.network import Service
 from controller.simulation.play import a_fleet
 from controller.simulation.world import World
+from runner.adapters.dynamodb.leadership import Outlook
+from runner.adapters.dynamodb.table import Table
 from runner.aws import AwsError, Reply
-from runner.codec import encode_pointer
+from runner.codec import decode_note, encode_pointer
 from runner.instances import KNOWN
 from runner.model import TaskId
-from runner.records import AttemptRecord
+from runner.records import AttemptRecord, Note
 from runner.settings import FLEET_AGENT, Environment, Settings
 
 LEASE = FLEET_AGENT.lease
@@ -111,6 +114,12 @@ def never_two_at_once(world: World, task: str) -> bool:
 async def attempts(world: World, job: str, index: int = 0) -> list[AttemptRecord]:
     found = await world.records.attempts(TaskId(job, index))
     return sorted(found, key=lambda each: each.number)
+
+
+async def published(world: World) -> Note:
+    """What the leader last told the agents and the people."""
+    table = Table(world.aws, world.fleet.table, lambda: 0.0)
+    return decode_note((await Outlook(table, now).look()).note)
 
 
 @dataclass(frozen=True, slots=True)

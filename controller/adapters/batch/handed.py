@@ -1,0 +1,135 @@
+"""What was handed over to AWS Batch, and what is still to be handed over, of one job. Kept in memory only.
+
+All of it can be found again: the submissions in AWS Batch, the tasks in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from controller.adapters.batch.details import OVER, BatchJob
+from controller.adapters.batch.submissions import Lot, Submission
+from runner.model import Attempt, Outcome
+from runner.records import Verdict
+
+WAITING, RUNNING, DONE = range(3)
+
+
+class Judged(NamedTuple):
+    """How the attempt of that owner ended, and what that makes of its task."""
+
+    owner: str
+    outcome: Outcome
+    verdict: Verdict
+
+
+@dataclass(eq=False)
+class Handed:
+    """One submission that AWS Batch took, as `batch_id`. `fresh`: this process handed it over, so that nobody can have
+    recorded anything of it. By place: `states`; `attempts` that run; `judged`: what was made of an attempt that is not
+    recorded yet, so that it is recorded no other way the second time; `recorded`: how many of its attempts are.
+    `counts`: what the parent said when all of it had been looked at. `stopping`: why it was terminated, if it was."""
+
+    batch_id: str
+    submission: Submission
+    created_at: float
+    fresh: bool = False
+    states: bytearray = field(init=False)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+    judged: dict[int, Judged] = field(default_factory=dict)
+    recorded: dict[int, int] = field(default_factory=dict)
+    counts: Mapping[str, int] | None = None
+    over: bool = False
+    stopping: str = ""
+
+    def __post_init__(self) -> None:
+        self.states = bytearray(self.submission.size)
+
+    @property
+    def done(self) -> bool:
+        """Nothing of it is left to be recorded."""
+        return self.states.count(DONE) == len(self.states)
+
+    def child_id(self, place: int) -> str:
+        return self.batch_id if self.submission.size == 1 else f"{self.batch_id}:{place}"
+
+    def owner(self, place: int, attempt: int) -> str:
+        """Who holds the task, for the ledger: the Batch job, and which of its attempts."""
+        return f"{self.child_id(place)}#{attempt}"
+
+    def places(self, state: int) -> list[int]:
+        return [place for place, each in enumerate(self.states) if each == state]
+
+    def moved_on(self, job: BatchJob) -> bool:
+        """Whether there may be anything to look at since the last time."""
+        return job.over or job.counts is None or job.counts != self.counts
+
+    def ended_by(self, job: BatchJob) -> int:
+        return sum((job.counts or {}).get(status, 0) for status in OVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A task that is to be handed over, from `at` on. `doubtful`: it may have been already, unknown to us."""
+
+    lot: Lot
+    at: float
+    doubtful: bool = False
+
+
+@dataclass(eq=False)
+class JobState:
+    """`due` by index. `known`: AWS Batch was asked what it has. `scanned`: the ledger's tasks were compared with that.
+    `round`: of which round all this is. `short_since`: since when the ledger counts more tasks as sent than are here.
+    """
+
+    handed: list[Handed] = field(default_factory=list)
+    due: dict[int, Due] = field(default_factory=dict)
+    known: bool = False
+    scanned: bool = False
+    round: int = 1
+    short_since: float | None = None
+
+    @property
+    def served(self) -> int:
+        """Tasks that are here and have not come to their end."""
+        return len(self.due) + sum(len(each.states) - each.states.count(DONE) for each in self.handed)
+
+    def turn(self, round_: int) -> None:
+        """A new round opens tasks again that may be due here already: what else is due is found again."""
+        if round_ != self.round:
+            self.round, self.scanned = round_, False
+            self.due.clear()
+
+    def valid(self, index: int) -> Handed | None:
+        """The submission that the task belongs to: the latest round's, after the most attempts; of equals the oldest,
+        for that may have begun."""
+        found = [each for each in self.handed if each.submission.place(index) is not None]
+        return found[0] if len(found) == 1 else max(found, key=_validity, default=None)
+
+    def superseded(self, handed: Handed) -> bool:
+        """Whether none of its tasks belongs to it any more."""
+        return len(self.handed) > 1 and all(
+            self.valid(index) is not handed for index in handed.submission.indices
+        )
+
+    def serves(self, index: int) -> bool:
+        """Whether something was handed over of which the task can still come."""
+        return any(
+            (place := each.submission.place(index)) is not None and each.states[place] != DONE
+            for each in self.handed
+        )
+
+    def adopt(self, found: Sequence[Handed]) -> None:
+        known = {each.batch_id for each in self.handed}
+        self.handed += [each for each in found if each.batch_id not in known]
+        self.handed.sort(key=lambda each: (each.created_at, each.batch_id))
+
+    def open(self) -> Iterator[Handed]:
+        return (each for each in self.handed if not each.done)
+
+
+def _validity(handed: Handed) -> tuple[tuple[int, int], float]:
+    return handed.submission.rank, -handed.created_at

@@ -1,0 +1,161 @@
+"""Job definitions, and what AWS Batch cannot be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.adapters.batch.admission import problems
+from controller.adapters.batch.definitions import definition_of
+from controller.adapters.batch.requests import request, share_of
+from controller.adapters.batch.settings import BatchQueue, BatchSettings
+from controller.adapters.batch.shim import SHELL
+from controller.adapters.batch.submissions import Lot, Submission
+from runner.array import Array
+from runner.model import Job, Kind, Limits, Mount, Secret, Sidecar, Status
+from tests.batch.stage import SETTINGS, Stage, scene
+
+JOB = Job("job", "name", ("do", "it"), Array.of_size(5), image="image")
+QUEUE = BatchQueue("default")
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:name-abcdef"
+ROLE = "arn:aws:iam::123456789012:role/task"
+MIB = 1024**2
+
+
+def defined(queue: BatchQueue = QUEUE, settings: BatchSettings = SETTINGS, **changes: Any) -> dict[str, Any]:
+    return definition_of(replace(JOB, **changes), queue, settings, wrapped=False)
+
+
+def container(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = defined(**changes)["containerProperties"]
+    return found
+
+
+def test_vcpus_are_rounded_up_to_whole_ones_and_memory_to_mebibytes() -> None:
+    found = container(limits=Limits(vcpus=1.5, memory=100 * MIB + 1))
+    assert found["resourceRequirements"] == [
+        {"type": "VCPU", "value": "2"},
+        {"type": "MEMORY", "value": "101"},
+    ]
+
+
+def test_on_fargate_parts_of_vcpus_and_the_disk_are_as_they_are_asked_for() -> None:
+    queue = BatchQueue("default", fargate=True, disk=100 * 1024**3)
+    found = defined(queue, limits=Limits(vcpus=0.5))
+    assert found["platformCapabilities"] == ["FARGATE"]
+    assert found["containerProperties"]["resourceRequirements"][0]["value"] == "0.5"
+    assert found["containerProperties"]["ephemeralStorage"] == {"sizeInGiB": 100}
+
+
+def test_a_jobs_role_is_the_tasks() -> None:
+    assert container(role=ROLE)["jobRoleArn"] == ROLE
+
+
+def test_secrets_are_named_and_never_read_by_us() -> None:
+    found = container(secrets=(Secret("PASSWORD", "arn", ARN),))
+    assert found["secrets"] == [{"name": "PASSWORD", "valueFrom": ARN}]
+
+
+def test_mounts_are_volumes_of_the_host() -> None:
+    found = container(mounts=(Mount("/data", "/in"),))
+    assert {"name": "mount-0", "host": {"sourcePath": "/data"}} in found["volumes"]
+    assert {"sourceVolume": "mount-0", "containerPath": "/in", "readOnly": True} in found["mountPoints"]
+
+
+SIDECARS = (Sidecar("helper", "helper-image", ("serve",), {"A": "b"}),)
+
+
+def test_sidecars_are_containers_of_the_same_task_that_start_first_and_end_with_it() -> None:
+    (task,) = defined(sidecars=SIDECARS, role=ROLE)["ecsProperties"]["taskProperties"]
+    main, helper = task["containers"]
+    assert main["essential"]
+    assert not helper["essential"]
+    assert main["dependsOn"] == [{"containerName": "helper", "condition": "START"}]
+    assert task["taskRoleArn"] == ROLE
+    assert {mount["containerPath"] for each in (main, helper) for mount in each["mountPoints"]} == {
+        "/scratch"
+    }
+
+
+def test_a_job_with_sidecars_runs_and_its_own_container_decides() -> None:
+    async def play(stage: Stage) -> None:
+        await stage.submit(tasks=3, sidecars=SIDECARS)
+        record = await stage.finish()
+        assert record.status is Status.SUCCEEDED
+        task = await stage.task(1)
+        assert task.outcome is not None
+        assert task.outcome.log
+        assert task.outcome.kind is Kind.SUCCEEDED
+
+    scene(play)
+
+
+def test_equal_content_has_one_definition_and_other_content_another() -> None:
+    assert defined() == defined(id="other", name="other", env={"A": "b"}, user="me")
+    assert defined() != defined(image="other")
+
+
+def asked(job: Job, indices: tuple[int, ...] = (0,), queue: BatchQueue = QUEUE) -> dict[str, Any]:
+    submission = Submission(job.id, 1, Lot(0, 0, job.limits.memory), indices)
+    return request(job, submission, "arn", queue, SETTINGS)
+
+
+def test_what_runs_without_help_has_its_command_as_it_is() -> None:
+    assert container()["command"] == ["do", "it"]
+
+
+def test_what_needs_help_is_run_by_a_shell() -> None:
+    found = definition_of(JOB, QUEUE, SETTINGS, wrapped=True)["containerProperties"]["command"]
+    assert found[0] == SHELL
+    assert found[-2:] == ["do", "it"]
+
+
+def test_variables_reach_the_tasks_own_container_only() -> None:
+    given = asked(replace(JOB, sidecars=SIDECARS))
+    (task,) = given["ecsPropertiesOverride"]["taskProperties"]
+    assert [each["name"] for each in task["containers"]] == ["default"]
+
+
+def test_in_a_fair_queue_a_users_jobs_are_one_share() -> None:
+    given = asked(replace(JOB, user="ann.b@example"), queue=BatchQueue("default", fair=True))
+    assert given["shareIdentifier"] == "annbexample"
+    assert share_of("…") == "default"
+
+
+@pytest.mark.parametrize(
+    ("changes", "loc", "word"),
+    [
+        ({"queue": "other"}, ("queue",), "unknown queue"),
+        ({"image": None}, ("image",), "containers"),
+        ({"command": ()}, ("command",), "missing"),
+        ({"command": ("a", "")}, ("command", 1), "empty"),
+        ({"env": {"AWS_BATCHES": "1"}}, ("env", "AWS_BATCHES"), "AWS Batch's own"),
+        ({"secrets": (Secret("A", "file", "/x"),)}, ("secrets", "A"), "ARN"),
+        ({"secrets": (Secret("A", "arn", ARN),)}, ("secrets",), "execution role"),
+        ({"sidecars": (Sidecar("default", "i"),)}, ("sidecars", 0, "name"), "own container"),
+        ({"command": ("x" * 25_000,)}, ("command",), "AWS Batch takes"),
+        ({"env": {"A": "x" * 29_000}}, ("env",), "AWS Batch takes"),
+    ],
+)
+def test_what_it_cannot_give_is_refused_with_the_key(
+    changes: dict[str, Any], loc: tuple[object, ...], word: str
+) -> None:
+    found = list(problems(replace(JOB, **changes), SETTINGS))
+    assert any(at == loc and word in text for at, text in found), found
+
+
+def test_on_fargate_there_is_nothing_to_mount() -> None:
+    settings = replace(SETTINGS, queues={"default": BatchQueue("default", fargate=True)})
+    found = dict(problems(replace(JOB, mounts=(Mount("/a", "/b"),)), settings))
+    assert ("mounts",) in found
+
+
+def test_an_ordinary_job_is_taken() -> None:
+    assert list(problems(JOB, SETTINGS)) == []
+
+
+def test_secrets_are_taken_where_a_role_reads_them() -> None:
+    settings = replace(SETTINGS, execution_role=ROLE)
+    assert list(problems(replace(JOB, secrets=(Secret("A", "arn", ARN),)), settings)) == []

@@ -1,0 +1,159 @@
+"""What it costs to look, and what happens when AWS Batch has enough of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from controller.adapters.batch.planning import payload
+from controller.simulation.clock import now
+from controller.simulation.services.batch_job import Run
+from controller.simulation.services.service import denied, throttled
+from runner.errors import Unavailable
+from runner.model import Status
+from tests.batch.stage import Stage, scene
+from tests.batch.test_backend import Program
+
+
+def test_a_thousand_tasks_cost_some_fifty_requests() -> None:
+    """Two descriptions of each, a hundred at a time; the parent's counts with every look; submitting."""
+
+    async def play(stage: Stage) -> None:
+        await stage.submit(tasks=1000)
+        await stage.finish()
+        assert stage.backend.service.calls <= 55
+
+    scene(play)
+
+
+def test_ten_thousand_tasks_cost_no_more_than_that_each() -> None:
+    async def play(stage: Stage) -> None:
+        (environment,) = stage.batch.environments
+        environment.most_vcpus = 2560
+        await stage.submit(tasks=10_000)
+        await stage.finish()
+        assert stage.backend.service.calls <= 550
+
+    scene(play)
+
+
+def test_an_array_in_which_nothing_happens_costs_one_request_for_each_look() -> None:
+    async def play(stage: Stage) -> None:
+        (environment,) = stage.batch.environments
+        environment.boot = 100_000
+        await stage.submit(tasks=5000)
+        await stage.steps(60)
+        before = stage.backend.service.calls
+        await stage.steps(100)
+        looks = 100 / stage.settings.interval
+        assert stage.backend.service.calls - before <= looks + 1
+
+    scene(play)
+
+
+def test_many_jobs_are_looked_at_together() -> None:
+    async def play(stage: Stage) -> None:
+        (environment,) = stage.batch.environments
+        environment.boot = 100_000
+        for number in range(60):
+            await stage.submit(f"job{number}", tasks=2)
+        await stage.steps(60)
+        before = stage.backend.service.calls
+        await stage.steps(100)
+        assert stage.backend.service.calls - before <= 100 / stage.settings.interval + 1
+
+    scene(play)
+
+
+def test_throttled_it_asks_ever_less_often_and_comes_to_the_same_end() -> None:
+    async def play(stage: Stage) -> None:
+        stage.batch.per_second = 0.5
+        await stage.submit(tasks=300)
+        record = await stage.finish(within=20_000)
+        assert record.counts.succeeded == 300
+
+    scene(play, all_run(1))
+
+
+def test_while_it_is_throttled_it_asks_seldom_and_says_why() -> None:
+    async def play(stage: Stage) -> None:
+        await stage.submit(tasks=3)
+        await stage.steps(30)
+        stage.batch.down = throttled()
+        before = len(stage.batch.calls)
+        await stage.steps(1200)
+        assert len(stage.batch.calls) - before <= 80
+        assert "Rate exceeded" in stage.backend.trouble
+
+    scene(play)
+
+
+def test_a_throttled_submission_is_made_later_and_once() -> None:
+    async def play(stage: Stage) -> None:
+        stage.batch.failing["submit_job"].extend(throttled() for _ in range(3))
+        await stage.submit(tasks=3)
+        record = await stage.finish()
+        assert record.status is Status.SUCCEEDED
+        assert len(stage.batch.jobs) == 1
+
+    scene(play)
+
+
+def test_what_may_not_be_done_is_said_and_nothing_is_lost() -> None:
+    async def play(stage: Stage) -> None:
+        stage.batch.failing["submit_job"].append(denied())
+        await stage.submit(tasks=3)
+        try:
+            await stage.step()
+        except Unavailable as error:
+            assert "AccessDenied" in str(error)  # noqa: PT017
+        else:
+            raise AssertionError
+        assert (await stage.finish()).status is Status.SUCCEEDED
+
+    scene(play)
+
+
+def test_instances_that_cannot_be_asked_about_keep_nothing_from_being_recorded() -> None:
+    async def play(stage: Stage) -> None:
+        stage.ecs.down = denied()
+        stage.logs.down = denied()
+        await stage.submit(tasks=2)
+        record = await stage.finish()
+        assert record.counts.failed == 2
+        assert (await stage.task()).outcome is not None
+
+    scene(play, all_run(1, 9))
+
+
+def test_a_look_is_no_more_often_than_the_settings_have_it() -> None:
+    async def play(stage: Stage) -> None:
+        await stage.submit(tasks=2)
+        for _ in range(50):
+            await stage.step()
+        asked = [name for name, _ in stage.batch.calls]
+        assert now() < 1_700_000_000 + stage.settings.interval
+        assert Counter(asked)["describe_jobs"] <= 2
+
+    scene(play)
+
+
+def test_a_very_long_array_is_handed_over_a_hundred_thousand_at_a_time() -> None:
+    async def play(stage: Stage) -> None:
+        (environment,) = stage.batch.environments
+        environment.boot = 1e9
+        stage.batch.running._spawn = lambda *_: None  # type: ignore[method-assign]
+        await stage.submit(tasks=300_000)
+        await stage.step()
+        assert (await stage.job()).queued == 100_000
+        for _ in range(4):
+            await stage.step()
+        assert (await stage.job()).queued == 300_000
+        assert len(stage.submitted()) == 30
+        assert max(payload(each) for each in stage.submitted()) < 30 * 1024
+
+    scene(play)
+
+
+def all_run(seconds: float, exit_code: int = 0) -> Program:
+    run = Run(seconds=seconds, exit_code=exit_code)
+    return lambda _env, _command: run  # type: ignore[return-value]

@@ -1,0 +1,45 @@
+"""The campaign: seeds that keep every promise, and what it tells of one that does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.simulation import campaign
+from controller.simulation.trial import run, trial_of
+from tests.simulation.mutants import DecrementsTwice
+
+SEEDS, PER_TEST = 200, 25
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, PER_TEST))
+def test_the_promises_are_kept_whatever_goes_wrong(first: int) -> None:
+    problems = {
+        f"{campaign.PROGRAM} --replay {seed}": summary.problem
+        for seed in range(first, first + PER_TEST)
+        if (summary := campaign.play_seed(seed)).problem
+    }
+    assert not problems, "\n".join(f"{again}\n{problem}" for again, problem in problems.items())
+
+
+def test_a_trial_that_is_played_again_has_the_same_history() -> None:
+    first, again = (run(trial_of(7)) for _ in range(2))
+    assert list(map(str, first.events)) == list(map(str, again.events))
+
+
+def test_a_failing_seed_names_the_command_that_replays_it_and_leaves_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(campaign, "run", lambda trial: run(trial, DecrementsTwice))
+    assert campaign.main(["--seeds", "1", "--first", "1", "--jobs", "1", "--logs", str(tmp_path)]) == 1
+    told, log = capsys.readouterr().out, (tmp_path / "seed-1.log").read_text()
+    assert f"{campaign.PROGRAM} --replay 1" in told
+    assert "took more than itself from the desired capacity" in told
+    assert "mischief" in log
+
+
+def test_acts_that_have_nothing_to_do_with_it_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign, "run", lambda trial: run(trial, DecrementsTwice))
+    trial = trial_of(1)
+    assert campaign.shrunk(trial) == frozenset(range(len(trial.plan)))
