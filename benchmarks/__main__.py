@@ -34,7 +34,7 @@ SPACE = Path(__file__).parents[1] / ".bench"
 @click.option("--quick", is_flag=True, help="Small and soon done: to see that it works. Keeps no results.")
 @click.option("--docs", is_flag=True, help="Measure nothing: only bring docs/benchmarks.md up to date.")
 def main(names: tuple[str, ...], quick: bool, docs: bool) -> None:
-    """Measure how fast it is, beside its peers. Without names: everything, in about an hour."""
+    """Measure how fast it is, beside its peers. Without names: everything, in about an hour and a half."""
     if not docs:
         with _alone():
             for name in names or BENCHMARKS:

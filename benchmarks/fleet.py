@@ -49,7 +49,7 @@ Measure = Callable[[int, int, str], Coroutine[Any, Any, Sample]]
 
 
 async def run(bench: Bench) -> Result:
-    rounds, size, conditions = (1, 200, (2,)) if bench.quick else (5, 3000, (2, 16))
+    rounds, size, conditions = (1, 200, (2,)) if bench.quick else (3, 3000, (2, 16))
     interpreter = peers.python(bench.space)
     measures: dict[str, Measure] = {OURS: Ours(bench.homes).measure}
     measures |= {name: Celery(interpreter, bench.homes, way).measure for name, way in WAYS.items()}

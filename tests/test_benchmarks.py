@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from benchmarks import harness, tables
+from benchmarks.counting import PATH, Counting
+from benchmarks.emulator import Load, emulator, load_of
+from benchmarks.fleet_installation import installation
 from benchmarks.harness import Figure, Ratio, Result, Target
+from runner.records import Counts
 
 RESULTS = sorted(harness.RESULTS.glob("*.json"))
 MEASURED = re.compile(r"\d[\d,.]*\s?(?:[×%]|/s|a second|times|ms\b|MiB|MB\b|seconds\b)")
@@ -121,3 +125,64 @@ def test_whether_a_target_was_reached_follows_from_the_median(path: Path) -> Non
         target: dict[str, Any] | None = entry.get("target")
         if target is not None:
             assert entry["reached"] is Target(target["bound"], target["value"]).reached(entry["median"])
+
+
+AUTHORIZATION = b"AWS4-HMAC-SHA256 Credential=test/20261121/eu-west-1/%s/aws4_request, SignedHeaders=host"
+
+
+async def served(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+async def asked(server: Counting, path: str, *headers: tuple[bytes, bytes]) -> bytes:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "PUT", "path": path, "headers": list(headers)}
+    await server(scope, served, send)
+    return bytes(sent[-1]["body"])
+
+
+@pytest.mark.parametrize(
+    ("service", "target", "counted"),
+    [
+        (b"sqs", b"AmazonSQS.SendMessageBatch", "sqs SendMessageBatch"),
+        (b"dynamodb", b"DynamoDB_20120810.PutItem", "dynamodb PutItem"),
+        (b"s3", b"", "s3 PUT"),
+    ],
+)
+async def test_the_emulator_counts_requests_by_service_and_operation(
+    service: bytes, target: bytes, counted: str
+) -> None:
+    server = Counting(served)
+    for _ in range(2):
+        await asked(server, "/", (b"authorization", AUTHORIZATION % service), (b"x-amz-target", target))
+    assert json.loads(await asked(server, PATH))["requests"] == {counted: 2}
+
+
+async def test_what_is_counted_is_answered_by_the_emulator() -> None:
+    assert await asked(Counting(served), "/bucket/key") == b"/bucket/key"
+
+
+def test_a_load_is_what_was_asked_since_and_nothing_else() -> None:
+    before, after = Load({"sqs A": 2, "s3 GET": 1}, 1.0), Load({"sqs A": 5, "s3 GET": 1, "sqs B": 1}, 3.5)
+    assert after.since(before) == Load({"sqs A": 3, "sqs B": 1}, 2.5)
+
+
+def test_a_service_is_asked_what_all_of_its_operations_are() -> None:
+    assert Load({"sqs A": 3, "sqs B": 1, "s3 GET": 7}, 0.0).of_service("sqs") == 4
+
+
+@pytest.mark.processes
+async def test_a_fleet_of_one_machine_runs_its_tasks_as_processes_with_a_record_each(tmp_path: Path) -> None:
+    with emulator() as endpoint:
+        async with installation(tmp_path / "home", endpoint, slots=2) as fleet:
+            job = await fleet.fill(3)
+            fleet.boot()
+            await fleet.done(3)
+            record = await fleet.parts.records.job(job.id)
+            assert record is not None
+            assert record.counts == Counts(succeeded=3)
+        assert load_of(endpoint).of_service("dynamodb") >= 6

@@ -28,6 +28,7 @@ COMMANDS = {
     "reproduce": "controller.cli.reproduce",
     "serve": "controller.cli.serve",
     "fleet": "controller.cli.fleet",
+    "simulate": "controller.cli.simulate",
     "dead-letters": "controller.cli.dead_letters",
     "init": "controller.cli.init",
     "deploy": "controller.cli.deploy",

@@ -14,9 +14,10 @@ Whatever happens in between, a task's message is deleted only after its terminal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -48,6 +49,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 PAUSE = 0.2
+# Seconds between two looks at an engine that has something running and does not answer.
+AWAY = 5.0
 # Seconds until a message is seen again whose job no engine here can run at present.
 HAND_BACK = 5.0
 
@@ -231,7 +234,7 @@ async def _watch(
     station: Station, job: Job, holding: Holding, container: Container, time_left: float | None
 ) -> tuple[Exit, StopCause | None]:
     """How the container ended, and why we stopped it, if we did."""
-    ending = asyncio.ensure_future(container.wait())
+    ending = asyncio.ensure_future(_until(container.wait, "wait"))
     try:
         await asyncio.wait((ending, holding.stopped), timeout=time_left, return_when=asyncio.FIRST_COMPLETED)
         if ending.done():
@@ -239,7 +242,7 @@ async def _watch(
         holding.stop(StopCause.TIME_LIMIT, f"ran longer than its limit of {job.limits.timeout or 0:g} s")
         cause = holding.stopped.result()
         asked_at = station.now()
-        await container.stop(_grace(station, holding, cause))
+        await _until(partial(container.stop, _grace(station, holding, cause)), "stop")
         ended = await ending
         if ended.finished_at < asked_at:
             # Its end is told only when its output and its sidecars have ended too, or it ended while no agent lived.
@@ -247,6 +250,17 @@ async def _watch(
         return ended, cause
     finally:
         ending.cancel()
+
+
+async def _until(act: Callable[[], Awaitable[T]], what: str) -> T:
+    """Until the engine has answered, however long it is away: its containers may run on, and an attempt that was given
+    up would run beside the next one. Whoever replaces the machine, or finds its lease run out, ends that."""
+    while True:
+        try:
+            return await act()
+        except EngineUnavailable as error:
+            log.warning("the engine is away from what it runs", asked=what, error=str(error), retry_in=AWAY)
+            await asyncio.sleep(AWAY)
 
 
 def _cause_of_own_exit(station: Station, holding: Holding, ended: Exit) -> StopCause | None:

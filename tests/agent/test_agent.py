@@ -12,7 +12,7 @@ import pytest
 from controller.simulation.clock import now
 from runner.agent.upkeep import Terms
 from runner.array import Array
-from runner.errors import EngineUnavailable, ImageError, StartError
+from runner.errors import EngineError, EngineUnavailable, ImageError, StartError
 from runner.model import Kind, Limits, Retry, Rule, Secret, Status, TaskId
 from runner.ports import Notice
 from runner.records import Ending
@@ -163,7 +163,7 @@ def test_losing_sight_of_a_container_is_a_loss_and_not_a_crash(play: Play) -> No
         assert (await world.until_over()).status is Status.SUCCEEDED
         assert (await world.records.attempts(TaskId("job1", 0)))[0].outcome.kind is Kind.LOST
 
-    play(scene, by_try(Behaviour(on_wait=EngineUnavailable("gone")), Behaviour()))
+    play(scene, by_try(Behaviour(on_wait=EngineError("gone")), Behaviour()))
 
 
 def test_a_cancelled_job_stops_at_the_next_beat(play: Play) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from runner.array import Array
-from runner.errors import EngineUnavailable, StartError, Unavailable
+from runner.errors import EngineError, StartError, Unavailable
 from runner.model import Charge, Kind
 from tests.agent.fakes import Behaviour
 from tests.agent.play import Play, by_try, started
@@ -21,7 +21,7 @@ PLACE = "logs/host/1/1-1:0:3"
     [
         Behaviour(output=b"out"),
         Behaviour(output=b"out", exit_code=1),
-        Behaviour(output=b"out", on_wait=EngineUnavailable("it is gone")),
+        Behaviour(output=b"out", on_wait=EngineError("it is gone")),
     ],
     ids=["succeeded", "failed", "lost sight of"],
 )

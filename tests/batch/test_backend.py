@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -446,24 +445,6 @@ def test_a_definition_is_registered_once_for_all_jobs_of_its_content(ledger: str
         assert len(stage.batch.called("register_job_definition")) == 1
 
     scene(play, ledger=ledger)
-
-
-def test_an_array_of_ten_thousand_and_one_runs_in_two(ledger: str) -> None:
-    # A shell for each would take minutes here; what it would make of the shards stands in the shim's own tests.
-    def program(env: Mapping[str, str], _command: Sequence[str]) -> Run:
-        return Run(seconds=1)
-
-    async def play(stage: Stage) -> None:
-        (environment,) = stage.batch.environments
-        environment.most_vcpus = 160_000
-        environment.vcpus, environment.memory = 1000, 10_000_000
-        await stage.submit(tasks=10_001)
-        record = await stage.finish()
-        assert record.counts.succeeded == 10_001
-        shards: list[Any] = [each["parameters"]["runner_shards"] for each in stage.submitted()]
-        assert shards == ["0-9999", "10000"]
-
-    scene(play, program, ledger=ledger)
 
 
 def test_in_an_array_without_help_too_a_task_can_tell_which_it_is(ledger: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from controller.adapters.batch.planning import payload
 from controller.simulation.clock import now
@@ -152,6 +154,24 @@ def test_a_very_long_array_is_handed_over_a_hundred_thousand_at_a_time() -> None
         assert max(payload(each) for each in stage.submitted()) < 30 * 1024
 
     scene(play)
+
+
+def test_an_array_of_ten_thousand_and_one_runs_in_two() -> None:
+    # A shell for each would take minutes here; what it would make of the shards stands in the shim's own tests.
+    def program(env: Mapping[str, str], _command: Sequence[str]) -> Run:
+        return Run(seconds=1)
+
+    async def play(stage: Stage) -> None:
+        (environment,) = stage.batch.environments
+        environment.most_vcpus = 160_000
+        environment.vcpus, environment.memory = 1000, 10_000_000
+        await stage.submit(tasks=10_001)
+        record = await stage.finish()
+        assert record.counts.succeeded == 10_001
+        shards: list[Any] = [each["parameters"]["runner_shards"] for each in stage.submitted()]
+        assert shards == ["0-9999", "10000"]
+
+    scene(play, program)
 
 
 def all_run(seconds: float, exit_code: int = 0) -> Program:

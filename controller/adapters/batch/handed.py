@@ -27,15 +27,15 @@ class Judged(NamedTuple):
 
 @dataclass(eq=False)
 class Handed:
-    """One submission that AWS Batch took, as `batch_id`. `fresh`: this process handed it over, so that nobody can have
-    recorded anything of it. By place: `states`; `attempts` that run; `judged`: what was made of an attempt that is not
-    recorded yet, so that it is recorded no other way the second time; `recorded`: how many of its attempts are.
-    `counts`: what the parent said when all of it had been looked at. `stopping`: why it was terminated, if it was."""
+    """One submission that AWS Batch took, as `batch_id`. By place: `states`; `attempts` that run; `judged`: what was
+    made of an attempt that is not recorded yet, so that it is recorded no other way the second time; `recorded`: how
+    many of its attempts are. `counts`: what the parent said when all of it had been looked at. `stopping`: why it was
+    terminated, if it was.
+    """
 
     batch_id: str
     submission: Submission
     created_at: float
-    fresh: bool = False
     states: bytearray = field(init=False)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     judged: dict[int, Judged] = field(default_factory=dict)

@@ -176,11 +176,7 @@ class Recorder:
         known = child.handed.attempts.get(child.place)
         if known is not None and known.owner == owner:
             return known
-        # By far the most frequent case, in one write: nobody has begun it before.
-        if child.handed.fresh and child.lot.after == 0 and number == 1 and child.valid:
-            begun = await self._begin(child, owner)
-            if isinstance(begun, Attempt):
-                return begun
+        # Read first: `begin` would open the next attempt of a task whose attempt here has ended already.
         found = await self._records.task(child.task)
         if found is not None and found.status is Status.RUNNING and found.owner == owner:
             return self._keep(child, attempt_of(found, child.record.job))

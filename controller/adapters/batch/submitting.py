@@ -130,7 +130,7 @@ class Submitter:
                     state.due[index] = Due(submission.lot, self._now() + SETTLED, doubtful=True)
             raise
         log.info("handed over to AWS Batch", job=record.job.id, batch_job=batch_id, tasks=submission.size)
-        state.adopt([Handed(batch_id, submission, self._now(), fresh=True)])
+        state.adopt([Handed(batch_id, submission, self._now())])
         for index in submission.indices:
             del state.due[index]
 

@@ -9,6 +9,7 @@ from controller.depths import Depths
 from controller.pace import Paces
 from controller.scaling import Picture
 from controller.simulation.model.policy import Leaving, Orders, Progress, Sight
+from controller.simulation.model.workload import Bag
 from runner.array import Array
 from runner.model import Job, Limits
 from runner.records import Counts, JobRecord
@@ -70,7 +71,7 @@ class Product:
 
     def _record(self, job: Progress) -> JobRecord:
         if job.id not in self._jobs:
-            self._jobs[job.id] = job_of(job)
+            self._jobs[job.id] = job_of(job.id, job.bag)
         return JobRecord(
             self._jobs[job.id],
             Counts(runnable=job.waiting, running=job.running, succeeded=job.ended),
@@ -82,10 +83,9 @@ class Product:
         )
 
 
-def job_of(job: Progress) -> Job:
-    bag = job.bag
+def job_of(job_id: str, bag: Bag) -> Job:
     return Job(
-        job.id,
+        job_id,
         bag.name,
         ("x",),
         Array.of_size(len(bag.durations)),

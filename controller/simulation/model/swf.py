@@ -1,5 +1,5 @@
-"""Traces in the Standard Workload Format (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html): a job on each line,
-eighteen numbers, -1 where one is not known; comments begin with ';'.
+"""Traces in the Standard Workload Format (https://www.cs.huji.ac.il/labs/parallel/workload/swf.html): a job on a line,
+as eighteen numbers, -1 where one is not known; comments begin with ';'.
 
 A job on n processors that took so many seconds is read as n tasks of one vCPU that take as long each: independent,
 as shards are. Jobs of one user and executable have one name, so what the earlier took is known of the later.

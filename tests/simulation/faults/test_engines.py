@@ -91,11 +91,6 @@ def test_an_end_that_came_while_the_engine_was_away_is_what_it_was() -> None:
     proven(scene, settings=one_kind(), behave=steady(30.0))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="what was lost sight of is given to others while it may still run",
-)
 def test_what_an_engine_that_stays_away_left_running_never_runs_twice_at_once() -> None:
     async def scene(world: World) -> None:
         job, full, _ = await three_on_two(world)

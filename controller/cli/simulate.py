@@ -1,0 +1,219 @@
+"""`simulate`: what a job or a trace would cost, and how long it would take."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import click
+
+from controller import intake
+from controller.cli.app import App, pass_app
+from controller.cli.output import Format, duration, line, output_option, print_json, remark
+from controller.cli.tables import Column, Table
+from controller.simulation import forecast
+from controller.simulation.experience import experience_of
+from controller.simulation.forecast import Forecast
+from controller.simulation.model import chart, swf
+from controller.simulation.model.workload import Bag
+from controller.simulation.prices import Prices, read_prices
+from runner.errors import BadInput, Place
+from runner.instances import KNOWN, InstanceType
+from runner.model import Job
+from runner.settings import ON_DEMAND, SPOT, Settings
+from runner.units import parse_duration
+from runner.wording import choices, printable, shown
+
+DEFAULT_TYPE = "m6i.large"
+MAXIMA = "10,50,100"
+MARKETS = (SPOT, ON_DEMAND)
+MOST_MACHINES = 5000
+
+
+@click.command(name="simulate")
+@click.argument("file", metavar="JOBFILE|TRACE", type=click.Path(path_type=Path))
+@click.option(
+    "--max", "maxima", default=MAXIMA, metavar="N,…", help=f"So many machines at most. Default: {MAXIMA}."
+)
+@click.option("--market", type=click.Choice(MARKETS), multiple=True, help="May be repeated. Default: both.")
+@click.option(
+    "--seconds", metavar="TIME", help="How long a task takes. Default: as in earlier jobs of that name."
+)
+@click.option(
+    "--instance-type", metavar="TYPE", help="Machines of this type instead of the settings' environments."
+)
+@click.option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    help="What machines cost. Default: a file that comes with this.",
+)
+@click.option(
+    "--chart", "chart_file", type=click.Path(path_type=Path), help="Draw the fleet over time, as SVG."
+)
+@output_option
+@pass_app
+def command(
+    app: App,
+    file: Path,
+    maxima: str,
+    market: tuple[str, ...],
+    seconds: str | None,
+    instance_type: str | None,
+    prices: Path | None,
+    chart_file: Path | None,
+    output: Format,
+) -> None:
+    """Say what a job would cost and how long it would take, with so many machines at most, on spot or not.
+
+    Nothing is submitted or launched: jobs arrive, machines boot, work, are reclaimed and leave in a model, in which the
+    supervisor's own policy decides with the settings as they are. Only machines are priced, not requests or storage.
+
+    JOBFILE is as for `submit`. TRACE is a log in the Standard Workload Format, .swf or .swf.gz.
+
+    \b
+    Examples:
+      runner-controller simulate job.yaml --seconds 5m
+      runner-controller simulate job.yaml --max 20,200 --market spot --chart fleet.svg
+      runner-controller simulate week.swf.gz --instance-type c7i.4xlarge
+    """
+    counts = _counts(maxima)
+    if chart_file is not None and chart_file.suffix != ".svg":
+        problem = f"a chart is an .svg file, not {shown(str(chart_file))}"
+        raise BadInput(problem, Place(key="--chart"))
+    given = app.settings()
+    kind = _kind(instance_type or (DEFAULT_TYPE if given.fleet is None else None))
+    if given.fleet is None and instance_type is None:
+        remark(f"the settings have no fleet: machines of type {DEFAULT_TYPE} are taken (--instance-type)")
+    settings = forecast.with_fleet(given, kind)
+    bags = _bags(app, settings, file, seconds)
+    costs = read_prices(prices)
+    found = list(forecast.forecasts(settings, bags, counts, market or MARKETS, costs))
+    _print(found, output)
+    _say_of_prices(costs)
+    if chart_file is not None:
+        chart_file.write_text(_drawn(file, found))
+        remark(f"drawn in {chart_file}")
+
+
+def _counts(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= MOST_MACHINES for part in parts):
+        problem = f"numbers of machines from 1 to {MOST_MACHINES}, such as {MAXIMA}, not {shown(text)}"
+        raise BadInput(problem, Place(key="--max"))
+    return [int(part) for part in parts]
+
+
+def _kind(name: str | None) -> InstanceType | None:
+    if name is None:
+        return None
+    if name not in KNOWN:
+        problem = f"unknown instance type {shown(name)}; {choices(name, KNOWN)}"
+        raise BadInput(problem, Place(key="--instance-type"))
+    return KNOWN[name]
+
+
+def _bags(app: App, settings: Settings, file: Path, seconds: str | None) -> Sequence[Bag]:
+    lines = _lines_of(file)
+    if not swf.is_trace(lines):
+        return [_job(app, intake.checked_draft(settings, file, {}).job, seconds)]
+    bags = swf.bags(lines, file=str(file))
+    if not bags:
+        problem = "no job in it ever ran"
+        raise BadInput(problem, Place(str(file)))
+    tasks = sum(len(bag.durations) for bag in bags)
+    remark(f"{len(bags):,} jobs of {tasks:,} tasks over {duration(bags[-1].arrival)}")
+    assert settings.fleet is not None
+    return [replace(bag, queue=next(iter(settings.fleet.queues))) for bag in bags]
+
+
+def _lines_of(file: Path) -> list[str]:
+    """None of what cannot be a trace: whoever reads job files says what is wrong with it."""
+    try:
+        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (OSError, EOFError):
+        return []
+    return content.decode(errors="replace").splitlines()
+
+
+def _job(app: App, job: Job, seconds: str | None) -> Bag:
+    """Its tasks take as long as is said, or as earlier ones did; only then does the supervisor know it, too."""
+    count, told = job.array.size, None
+    if seconds is not None:
+        durations = [parse_duration(seconds)] * count
+    else:
+        experience = app.call(lambda parts: experience_of(parts.records, job.name))
+        if experience is None:
+            problem = f"no task of a job named {shown(job.name)} has ended here: say how long one takes"
+            raise BadInput(problem, Place(key="--seconds"))
+        durations, told = experience.like_it(count, Random(0)), experience.mean
+        seen = f"{len(experience.seconds):,} task{'' if len(experience.seconds) == 1 else 's'} of {experience.job}"
+        remark(f"about {duration(experience.mean)} a task, from {seen}")
+    memory = job.limits.memory + job.sidecar_memory
+    return Bag(job.name, 0.0, durations, job.limits.vcpus, memory, job.queue, told, job.max_parallel)
+
+
+def _print(found: Sequence[Forecast], output: Format) -> None:
+    if output is Format.JSON:
+        print_json([_object(each) for each in found])
+        return
+    if output is Format.QUIET:
+        for each in found:
+            line(_id(each))
+        return
+    numbers = ("MAX", "COST", "MAKESPAN", "95% WAIT", "LAUNCHED", "MACHINE-HOURS", "$/HOUR EACH")
+    table = Table(Column("MARKET"), *(Column(title, right=True) for title in numbers))
+    for each in found:
+        metrics = each.metrics
+        table.add(
+            each.market,
+            each.maximum,
+            f"${metrics.dollars:,.2f}",
+            duration(round(metrics.makespan)),
+            duration(round(metrics.p95_wait)),
+            metrics.launched,
+            f"{metrics.machine_hours:,.1f}",
+            f"{each.price:.4f}",
+        )
+    table.end()
+
+
+def _id(each: Forecast) -> str:
+    return f"{each.market}/{each.maximum}"
+
+
+def _object(each: Forecast) -> dict[str, object]:
+    metrics = each.metrics
+    return {
+        "id": _id(each),
+        "market": each.market,
+        "maximum": each.maximum,
+        "dollars": round(metrics.dollars, 4),
+        "makespan": round(metrics.makespan, 1),
+        "first_task": round(metrics.first_task, 1),
+        "mean_wait": round(metrics.mean_wait, 1),
+        "p95_wait": round(metrics.p95_wait, 1),
+        "machines": metrics.launched,
+        "machine_hours": round(metrics.machine_hours, 3),
+        "price": round(each.price, 4),
+        "runs": each.runs,
+    }
+
+
+def _say_of_prices(prices: Prices) -> None:
+    share = f"on spot {100 * prices.spot_share:g} % of on demand where none is listed"
+    remark(f"prices of {prices.region} as of {prices.date}, {share}; machines only, no requests, no storage")
+
+
+def _drawn(file: Path, found: Sequence[Forecast]) -> str:
+    panels = [
+        chart.Panel(
+            f"{each.market}, at most {each.maximum}: ${each.metrics.dollars:,.2f}, "
+            f"{duration(round(each.metrics.makespan))}",
+            each.samples,
+        )
+        for each in found
+    ]
+    return chart.draw(panels, f"{printable(file.name)}: the fleet over time")
