@@ -16,8 +16,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from controller.simulation.installation import Installation
 from controller.simulation.nemesis import printed
 from controller.simulation.promises.rule import JobEnd
 from controller.simulation.trial import Result, Trial, run, trial_of
@@ -43,11 +45,11 @@ class Summary:
     log: str = ""
 
 
-def play_seed(seed: int) -> Summary:
+def play_seed(seed: int, made_of: type[Installation] = Installation) -> Summary:
     began = time.process_time()
     trial = trial_of(seed)
     try:
-        result = run(trial)
+        result = run(trial, made_of)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
         return Summary(seed, time.process_time() - began, 0, (0.0, 0.0), problem)
@@ -79,21 +81,24 @@ def _job_told(job: JobEnd) -> str:
     return f"job {record.job.id} is {record.status} in round {record.round}, {counts}; of its tasks are {statuses}"
 
 
-def played(seeds: Sequence[int], jobs: int) -> Iterator[Summary]:
+def played(seeds: Sequence[int], jobs: int, made_of: type[Installation]) -> Iterator[Summary]:
     """As they come."""
+    play = partial(play_seed, made_of=made_of)
     if jobs <= 1:
-        yield from map(play_seed, seeds)
+        yield from map(play, seeds)
         return
     with multiprocessing.Pool(jobs, maxtasksperchild=PER_PROCESS) as pool:
-        yield from pool.imap_unordered(play_seed, seeds)
+        yield from pool.imap_unordered(play, seeds)
 
 
-def campaign(seeds: Sequence[int], jobs: int, folder: Path) -> int:
-    """Returns how many failed."""
+def campaign(
+    seeds: Sequence[int], jobs: int, folder: Path, made_of: type[Installation] = Installation
+) -> int:
+    """`folder`: for the event logs of those that fail. Returns how many did."""
     failed, cpu, longest = 0, 0.0, [0.0, 0.0]
     promises: Counter[int] = Counter()
     began = time.monotonic()
-    for summary in played(seeds, jobs):
+    for summary in played(seeds, jobs, made_of):
         cpu += summary.cpu
         longest = [max(pair) for pair in zip(longest, summary.recovery, strict=True)]
         if summary.problem:
@@ -101,24 +106,29 @@ def campaign(seeds: Sequence[int], jobs: int, folder: Path) -> int:
             promises.update(summary.promises)
             _report(summary, folder)
     per_seed = cpu / max(1, len(seeds))
-    print(
+    _say(
         f"{len(seeds)} seeds from {seeds[0]}, {failed} failed; {per_seed:.2f} s of CPU each, "
         f"{time.monotonic() - began:.0f} s in all; after the last fault jobs took {longest[0]:.0f} s at most, "
         f"then machines {longest[1]:.0f} s"
     )
     for promise, count in sorted(promises.items()):
-        print(f"  promise {promise}: {count} seeds")
+        _say(f"  promise {promise}: {count} seeds")
     return failed
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _report(summary: Summary, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"seed-{summary.seed}.log"
     file.write_text(f"{summary.log or summary.problem}\n")
-    print(f"seed {summary.seed} failed; again: {PROGRAM} --replay {summary.seed}")
+    _say(f"seed {summary.seed} failed; again: {PROGRAM} --replay {summary.seed}")
     for line in summary.log.splitlines()[-TAIL:] or [summary.problem]:
-        print(f"    {line}")
-    print(f"  all of it: {file}", flush=True)
+        _say(f"    {line}")
+    _say(f"  all of it: {file}")
 
 
 def replay(trial: Trial, folder: Path) -> int:
@@ -127,23 +137,23 @@ def replay(trial: Trial, folder: Path) -> int:
     file = folder / f"seed-{trial.seed}.log"
     lines = list(told(trial, result))
     file.write_text("\n".join(lines) + "\n")
-    print("\n".join([*printed(trial.plan), "...", *lines[-TAIL:]]))
-    print(f"all of it: {file}")
+    _say("\n".join([*printed(trial.plan), "...", *lines[-TAIL:]]))
+    _say(f"all of it: {file}")
     return len(result.violations)
 
 
-def shrunk(trial: Trial) -> frozenset[int]:
-    """Which acts of the plan may be left out, and the same promises are still broken."""
-    wanted = _broken(run(trial))
+def shrunk(trial: Trial, made_of: type[Installation] = Installation) -> frozenset[int]:
+    """Which acts of the plan may be left out, and one of the same promises is still broken."""
+    wanted = broken(run(trial, made_of))
     left_out: frozenset[int] = frozenset()
     for number in range(len(trial.plan)):
         tried = left_out | {number}
-        if wanted & _broken(run(trial.without(tried))):
+        if wanted & broken(run(trial.without(tried), made_of)):
             left_out = tried
     return left_out
 
 
-def _broken(result: Result) -> set[int]:
+def broken(result: Result) -> set[int]:
     return {each.promise for each in result.violations}
 
 
@@ -172,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trial = trial_of(given.replay)
     left_out = given.without or (shrunk(trial) if given.shrink else frozenset())
     if left_out:
-        print(f"without {','.join(map(str, sorted(left_out)))}")
+        _say(f"without {','.join(map(str, sorted(left_out)))}")
     return min(1, replay(trial.without(left_out), given.logs))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from controller.simulation.clock import OUTSIDE
-from controller.simulation.mischief import MISCHIEF, Act, Undo, a_network_fault
+from controller.simulation.mischief import MISCHIEF, Act, Undo
+from controller.simulation.mischief.services import a_network_fault
 from controller.simulation.world import World
 
 # A plan has so many kinds of mischief at most, and acts; in how many seconds, at least and at most.

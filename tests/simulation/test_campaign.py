@@ -29,17 +29,22 @@ def test_a_trial_that_is_played_again_has_the_same_history() -> None:
 
 
 def test_a_failing_seed_names_the_command_that_replays_it_and_leaves_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(campaign, "run", lambda trial: run(trial, DecrementsTwice))
-    assert campaign.main(["--seeds", "1", "--first", "1", "--jobs", "1", "--logs", str(tmp_path)]) == 1
+    assert campaign.campaign(range(1, 2), 1, tmp_path, DecrementsTwice) == 1
     told, log = capsys.readouterr().out, (tmp_path / "seed-1.log").read_text()
     assert f"{campaign.PROGRAM} --replay 1" in told
     assert "took more than itself from the desired capacity" in told
     assert "mischief" in log
 
 
-def test_acts_that_have_nothing_to_do_with_it_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaign, "run", lambda trial: run(trial, DecrementsTwice))
+def test_acts_that_are_not_needed_to_break_a_promise_are_left_out() -> None:
     trial = trial_of(1)
-    assert campaign.shrunk(trial) == frozenset(range(len(trial.plan)))
+    left_out = campaign.shrunk(trial, DecrementsTwice)
+    assert left_out
+    assert 6 in campaign.broken(run(trial.without(left_out), DecrementsTwice))
+
+
+def test_a_replay_says_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert campaign.main(["--replay", "1", "--without", "0", "--logs", str(tmp_path)]) == 0
+    assert "quiet from" in capsys.readouterr().out

@@ -18,7 +18,6 @@ from runner.instances import KNOWN
 from runner.settings import ON_DEMAND, AgentSettings, Environment
 from tests.simulation import mutants
 
-
 MINUTE_AND_A_HALF = steady(90.0)
 
 

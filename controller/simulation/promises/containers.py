@@ -105,7 +105,9 @@ class NoDouble(Hosts):
     Seen at the engines. While an engine is in trouble nobody can end what runs there.
     """
 
-    _running: defaultdict[str, dict[tuple[int, str], Event]] = field(default_factory=lambda: defaultdict(dict))
+    _running: defaultdict[str, dict[tuple[int, str], Event]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
 
     @property
     def handlers(self) -> Mapping[str, See]:

@@ -149,7 +149,9 @@ class Fenced(Rule):
         renewed = self._renewed[f"{event.subject}#{event.more['attempt']}"]
         silence = event.at - renewed.at
         if silence < self.terms.lease:
-            self.broken(2, event.subject, f"given up though its owner beat {silence:.1f} s ago", renewed, event)
+            self.broken(
+                2, event.subject, f"given up though its owner beat {silence:.1f} s ago", renewed, event
+            )
 
     def _see_annotated(self, event: Event) -> None:
         begun = self._owners[event.subject]
