@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from benchmarks import agent, containers, fleet, harness, machine, submission, tables, tasks
+from benchmarks import agent, containers, fleet, harness, machine, scale, submission, tables, tasks
 from benchmarks.harness import Bench, Result
 
 BENCHMARKS: Mapping[str, Callable[[Bench], Coroutine[Any, Any, Result]]] = {
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], Coroutine[Any, Any, Result]]] = {
     "submission": submission.run,
     "agent": agent.run,
     "fleet": fleet.run,
+    "scale": scale.run,
 }
 
 SPACE = Path(__file__).parents[1] / ".bench"

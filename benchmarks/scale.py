@@ -53,12 +53,12 @@ MOST_FILLING = 40
 PRICES = {"sqs": 0.40, "writes": 0.625, "reads": 0.125, "puts": 5.0}
 
 
-def fleet(instances: int, window: int = WINDOW, interval: float = 5.0) -> Settings:
+def fleet(instances: int, window: int = WINDOW) -> Settings:
     environment = Environment(
         "fleet", (KNOWN["m6i.4xlarge"],), market=ON_DEMAND, spot_percent=0, maximum=instances
     )
     settings = a_fleet(environment)
-    return replace(settings, supervisor=replace(settings.supervisor, window=window, interval=interval))
+    return replace(settings, supervisor=replace(settings.supervisor, window=window))
 
 
 async def run(bench: Bench) -> Result:
@@ -108,7 +108,7 @@ def simulate_fleet(instances: int, until: float, window: int = WINDOW) -> dict[s
         while asyncio.get_running_loop().time() < until:
             await asyncio.sleep(MINUTE)
             readings.append(meter.read())
-        return told(instances, readings, meter)
+        return told(readings, meter)
 
     found = play(scenario, settings=fleet(instances, window), behave=lasting())
     return found | {"cpu": time.process_time() - begun}
@@ -119,7 +119,7 @@ def lasting() -> Behave:
     return lambda _spec: Behaviour(random.uniform(SHORTEST, LONGEST))
 
 
-def told(instances: int, readings: list[Reading], meter: Meter) -> dict[str, Any]:
+def told(readings: list[Reading], meter: Meter) -> dict[str, Any]:
     busiest = max(reading.running for reading in readings)
     last = max(at for at, reading in enumerate(readings) if reading.running >= 0.95 * busiest)
     first, then = readings[max(0, last - 5)], readings[last]
@@ -150,7 +150,9 @@ def told(instances: int, readings: list[Reading], meter: Meter) -> dict[str, Any
 
 
 def _rates(first: Mapping[Any, float], then: Mapping[Any, float], seconds: float) -> dict[Any, float]:
-    return {key: (count - first.get(key, 0)) / seconds for key, count in then.items() if count != first.get(key)}
+    return {
+        key: (count - first.get(key, 0)) / seconds for key, count in then.items() if count != first.get(key)
+    }
 
 
 def simulate_crowd(hosts: int, jobs: int, tasks: int = 100_000_000) -> dict[str, Any]:
@@ -162,7 +164,9 @@ def simulate_crowd(hosts: int, jobs: int, tasks: int = 100_000_000) -> dict[str,
         meter.reading.free = meter.writing.free = True  # of what is written for the crowd at once
         await crowd.report()
         for number in range(jobs):
-            await world.submit(name=f"job-{number}", array=max(1, min(MAX_ARRAY, tasks // jobs)), vcpus=1, memory="2GiB")
+            await world.submit(
+                name=f"job-{number}", array=max(1, min(MAX_ARRAY, tasks // jobs)), vcpus=1, memory="2GiB"
+            )
         controller = world.start_controller()
         await asyncio.sleep(0.0)
         assert controller.supervisor is not None
@@ -171,13 +175,14 @@ def simulate_crowd(hosts: int, jobs: int, tasks: int = 100_000_000) -> dict[str,
         while running < hosts * SLOTS and filled < MOST_FILLING:
             await asyncio.sleep(5.0)
             running, filled = await crowd.work(0), filled + 1
-        meter.reading.free = meter.writing.free = False
         meter.steps.clear()
         due = 0.0
         while len(meter.steps) < STEPS:
             await asyncio.sleep(1.0)
             due += hosts * SLOTS / SECONDS
+            meter.reading.free = meter.writing.free = True  # it works in no time
             running = await crowd.work(int(due))
+            meter.reading.free = meter.writing.free = False
             due -= int(due)
         return {
             "running": running,
@@ -211,8 +216,14 @@ def _of_fleet(instances: int, found: Mapping[str, Any]) -> list[Figure]:
         ("steady: write units", "/s"): sum(found["writes"].values()),
         ("steady: read units", "/s"): sum(found["reads"].values()),
         ("steady: requests for a million tasks", "$"): cost / max(tasks, 1e-9) * 1e6,
-        **{(f"hottest {kind}, writes", "units/s"): most for kind, most in sorted(found["hottest_writes"].items())},
-        **{(f"hottest {kind}, reads", "units/s"): most for kind, most in sorted(found["hottest_reads"].items())},
+        **{
+            (f"hottest {kind}, writes", "units/s"): most
+            for kind, most in sorted(found["hottest_writes"].items())
+        },
+        **{
+            (f"hottest {kind}, reads", "units/s"): most
+            for kind, most in sorted(found["hottest_reads"].items())
+        },
         ("controller's step", "s, virtual"): found["step"],
     }
     return [Figure(group, name, unit, (value,)) for (name, unit), value in values.items()]
@@ -232,7 +243,10 @@ def _cost(services: Mapping[str, float], found: Mapping[str, Any]) -> float:
 def _of_crowd(hosts: int, jobs: int, found: Mapping[str, Any]) -> list[Figure]:
     group, steps = f"controller alone: {hosts:,} hosts, {jobs:,} jobs", found["steps"]
     names = {"seconds": "s, virtual", "cpu": "s", "requests": "", "reads": "units", "sent": "tasks"}
-    kept = [Figure(group, f"a step: {name}", unit, tuple(step[name] for step in steps)) for name, unit in names.items()]
+    kept = [
+        Figure(group, f"a step: {name}", unit, tuple(step[name] for step in steps))
+        for name, unit in names.items()
+    ]
     return [*kept, Figure(group, "peak memory", "MiB", (found["memory"],))]
 
 

@@ -51,7 +51,7 @@ class Crowd:
             await leadership.report(self._table, self._said(host))
 
     async def work(self, ending: int) -> int:
-        """The `ending` that have run longest end, and others are taken as far as there are any. Returns how many run."""
+        """The `ending` that have run longest end, others are taken as far as there are any. Returns how many run."""
         changed: set[tuple[str, int]] = set()
         for _ in range(min(ending, len(self._running))):
             task, host, handle, queue = self._running.popleft()
@@ -106,5 +106,3 @@ class Crowd:
 def _end(task: TaskId) -> End:
     outcome = Outcome(Kind.SUCCEEDED, exit_code=0, started_at=now() - SECONDS, finished_at=now())
     return End(task.index, 1, Status.SUCCEEDED, 1, outcome, now())
-
-

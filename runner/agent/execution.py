@@ -53,6 +53,9 @@ PAUSE = 0.2
 AWAY = 5.0
 # Seconds until a message is seen again whose job no engine here can run at present.
 HAND_BACK = 5.0
+# In leases: a message that is hidden for less is of a task whose owner may have gone; for longer, of one that was seen
+# to live.
+IN_DOUBT = 1.5
 
 
 async def execute(station: Station, lease: Lease) -> None:
@@ -101,7 +104,7 @@ async def _turn_away(station: Station, lease: Lease, refusal: Refusal) -> None:
     if refusal.retry_after is None:
         await station.queue.complete([lease])
         return
-    if refusal.kind is RefusalKind.HELD:
+    if refusal.kind is RefusalKind.HELD and refusal.retry_after < IN_DOUBT * station.heartbeat.lease:
         station.doubted[lease.task] = asyncio.get_running_loop().time() + refusal.retry_after
     await station.queue.release(lease, refusal.retry_after)
 

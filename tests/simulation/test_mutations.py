@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
 import pytest
 
-from controller.simulation.faults import Effect, Fault
 from controller.simulation.installation import Installation
 from controller.simulation.mischief import Act
-from controller.simulation.play import a_fleet
-from controller.simulation.promises.rule import Violation
-from controller.simulation.trial import Order, Trial, run, trial_of
-from controller.simulation.workload import Behave, steady
-from runner.instances import KNOWN
-from runner.settings import ON_DEMAND, AgentSettings, Environment
+from controller.simulation.trial import run, trial_of
+from controller.simulation.workload import steady
 from tests.simulation import mutants
-
-MINUTE_AND_A_HALF = steady(90.0)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Tasks of a minute and a half, four at a time on two machines that come after some forty seconds; one machine more
-    where tasks go that were lost too often. And what befalls them. Submitted `at` 0.0 they are sent twice."""
-
-    plan: tuple[Act, ...] = ()
-    tasks: int = 4
-    work: Behave = MINUTE_AND_A_HALF
-    at: float = 1.0
-
-    def violations(self, made_of: type[Installation] = Installation) -> Sequence[Violation]:
-        spot = Environment("spot", (KNOWN["m6i.large"],), maximum=2)
-        steady_ = Environment("steady", (KNOWN["m6i.large"],), market=ON_DEMAND, spot_percent=0, maximum=1)
-        own = AgentSettings(lease=60.0, beat=10.0, idle=30.0)
-        settings = replace(a_fleet(spot, steady_, boot=30.0, on_demand_after=1), agent=own)
-        trial = Trial(1, settings, [Order(self.at, {"array": self.tasks})], self.plan, self.work)
-        return run(trial, made_of).violations
-
-
-def away(service: str, begins: float, seconds: float) -> Act:
-    return Act(begins, "network", seconds, fault=Fault(Effect.REFUSED, service=service, process="machine"))
-
+from tests.simulation.scenes import Scene, away
 
 QUIET = Scene()
 FROZEN = Scene((Act(60.0, "freeze-agent", 170.0),), tasks=3, work=steady(200.0))

@@ -32,7 +32,7 @@ class BatchService:
     async def terminate(self, job_id: str, reason: str) -> None:
         """By its id: the service knows no other name, and does nothing without saying so. CancelJob would leave alone
         what runs."""
-        await self.call("cancel_job", jobId=job_id, reason=f"{MARK}{reason}"[:LONGEST_REASON])
+        await self.call("terminate_job", jobId=job_id, reason=f"{MARK}{reason}"[:LONGEST_REASON])
 
     async def describe(self, ids: Sequence[str]) -> dict[str, Reply]:
         """By id; what the service does not know is left out."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from controller.simulation.model.run import Sample
 from controller.simulation.model.svg import FAINT, Drawing, ticks
 
-WIDTH, HEIGHT, MARGIN = 430.0, 190.0, 54.0
-COLUMNS = 2
+WIDTH, HEIGHT, MARGIN, BETWEEN = 340.0, 150.0, 46.0, 62.0
+COLUMNS = 3
 SERVING, BOOTING, WAITING = "#54aeff", "#ddf4ff", "#cf222e"
 HOUR = 3600.0
-# No panel needs more points than it has pixels.
-MOST_POINTS = 430
+# No panel needs more points than it has pixels, or nearly.
+MOST_POINTS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Panel:
 def draw(panels: Sequence[Panel], title: str) -> str:
     rows = -(-len(panels) // COLUMNS)
     columns = min(COLUMNS, len(panels))
-    drawing = Drawing(columns * (WIDTH + MARGIN) + MARGIN, rows * (HEIGHT + MARGIN) + 74, title)
+    drawing = Drawing(columns * (WIDTH + MARGIN) + MARGIN, rows * (HEIGHT + BETWEEN) + 74, title)
     drawing.text((16, 26), title, 15, bold=True)
     x = 16.0
     for colour, words in (
@@ -38,7 +38,7 @@ def draw(panels: Sequence[Panel], title: str) -> str:
         x += 40 + 6.6 * len(words)
     for at, panel in enumerate(panels):
         _panel(
-            drawing, MARGIN + at % COLUMNS * (WIDTH + MARGIN), 84 + at // COLUMNS * (HEIGHT + MARGIN), panel
+            drawing, MARGIN + at % COLUMNS * (WIDTH + MARGIN), 84 + at // COLUMNS * (HEIGHT + BETWEEN), panel
         )
     return drawing.render()
 
@@ -48,7 +48,7 @@ def _panel(drawing: Drawing, left: float, top: float, panel: Panel) -> None:
     drawing.text((left, top - 6), panel.title, 12, bold=True)
     if not samples:
         return
-    bottom, width = top + HEIGHT - 44, WIDTH - MARGIN
+    bottom, width = top + HEIGHT, WIDTH - MARGIN
     times = ticks(max(1.0, samples[-1].at) / HOUR)
     machines = ticks(max(1, *(each.booting + each.serving for each in samples)), 4)
     waiting = ticks(max(1, *(each.waiting for each in samples)), 4)

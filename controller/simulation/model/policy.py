@@ -62,7 +62,7 @@ class Leaving:
     idle: float | None = None
     confirm: float = 0.0
     reading: float = 6.0
-    parting: float = 3.0
+    parting: float = 8.0
 
 
 class Policy(Protocol):

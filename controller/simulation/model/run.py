@@ -88,6 +88,7 @@ class Simulation:
         self._rest = Rest(self._agenda, policy.leaving, self._groups, channels, Random(f"{seed}/readings"))
         self._arrivals = [bag.arrival for bag in workload.bags]
         self._jobs: dict[str, Progress] = {}
+        self._arrived: list[Progress] = []
         self._past: list[Progress] = []
         self._counts: deque[tuple[float, Mapping[str, tuple[int, int]]]] = deque()
         self._version = 0
@@ -121,15 +122,14 @@ class Simulation:
             finished=max([*ends, self._agenda.now]),
             killed=sum(group.lost_to_scaling for group in self._groups.values()),
             wasted=floor.wasted,
-            turnarounds=[
-                (job.last_ended or 0.0) - job.bag.arrival for job in (*self._past, *self._jobs.values())
-            ],
+            turnarounds=[(job.last_ended or 0.0) - job.bag.arrival for job in self._arrived],
             samples=self._samples,
         )
 
     def _arrive(self, at: int, bag: Bag) -> None:
         job = Progress(f"{bag.name}-{at}", bag, len(bag.durations))
         self._jobs[job.id] = job
+        self._arrived.append(job)
         asked = Job(
             job.id, bag.name, ("x",), Array.of_size(1), limits=Limits(vcpus=bag.vcpus, memory=bag.memory)
         )

@@ -175,8 +175,8 @@ SENDING = 120.0
 class NotOverlooked(Mail):
     """What all need: tasks are sent again as missing only when some of their messages are.
 
-    Seen when the supervisor says that it has: one of them had not ended and had no message. Where the queues' counts are
-    late it may be mistaken.
+    Seen when the supervisor says that it has: one of them had not ended and had no message. Where the queues' counts
+    are late it may be mistaken.
     """
 
     _over: set[str] = field(default_factory=set)

@@ -1,0 +1,113 @@
+"""What the campaign found, each as a scene of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from controller.listing import list_tasks
+from controller.simulation.machine import Machine
+from controller.simulation.mischief import Act
+from controller.simulation.play import a_fleet, play
+from controller.simulation.workload import Behaviour, steady
+from controller.simulation.world import World
+from runner.codec import encode_pointer
+from runner.instances import KNOWN
+from runner.model import Status, TaskId
+from runner.ports import ContainerSpec
+from runner.settings import Environment
+from tests.simulation.scenes import Scene, away, two_machines
+
+
+async def running(world: World) -> Machine:
+    """A machine where a container runs."""
+    await world.until(lambda: any(machine.site.daemon.running for machine in world.alive), look=0.05)
+    return next(machine for machine in world.alive if machine.site.daemon.running)
+
+
+async def until_something_is(world: World, what: str) -> None:
+    await world.until(lambda: any(world.history.of(what)), look=0.05)
+
+
+def test_a_task_whose_owner_left_without_a_record_is_taken_over_though_no_machine_is_left() -> None:
+    assert not Scene((away("dynamodb", 50.0, 100.0),), tasks=3).violations()
+
+
+def test_a_frozen_agents_containers_are_gone_by_the_end_of_their_lease_and_grace() -> None:
+    assert not Scene((Act(59.0, "freeze-agent", 100.0),), work=steady(200.0), keys={"grace": 1}).violations()
+
+
+def test_a_killed_agents_containers_do_not_outlive_their_lease_while_the_next_reaches_no_ledger() -> None:
+    plan = away("dynamodb", 70.0, 150.0), Act(75.0, "kill-agent")
+    assert not Scene(plan, work=steady(300.0)).violations()
+
+
+def test_clocks_five_minutes_apart_let_nobody_take_a_task_from_an_owner_that_lives() -> None:
+    """Though its message comes to both of them at once."""
+
+    async def scene(world: World) -> None:
+        job = await world.submit(array=1)
+        world.start_controller()
+        owner = await running(world)
+        other = next(machine for machine in world.alive if machine is not owner)
+        other.step_clock(300.0)
+        world.sqs.behaviour.duplicates = 1.0
+        (channel,) = world.routes.channels
+        world.sqs.put(world.fleet.queue_name(channel), encode_pointer(TaskId(job, 0)))
+        await asyncio.sleep(45)
+        assert [event.by for event in world.history.of("begun")] == [f"{owner.id}/agent1"]
+
+    three = Environment("spot", (KNOWN["m6i.large"],), minimum=3, maximum=3)
+    play(scene, settings=a_fleet(three), behave=steady(100.0))
+
+
+def test_an_agent_frozen_while_it_makes_ready_starts_nothing_after_its_lease() -> None:
+    """An image takes a few seconds to come."""
+
+    async def scene(world: World) -> None:
+        await world.submit(array=1)
+        world.start_controller()
+        await until_something_is(world, "begun")
+        (machine,) = (each for each in world.alive if each.life is not None)
+        machine.freeze_agent()
+        await asyncio.sleep(120)
+        machine.thaw_agent()
+        await asyncio.sleep(5)
+        assert not [event for event in world.history.of("container-started") if event.more["attempt"] == 1]
+
+    play(scene, settings=two_machines())
+
+
+def test_a_task_that_fails_a_moment_before_its_job_is_retried_runs_again() -> None:
+    async def scene(world: World) -> None:
+        job = await world.submit(array=3)
+        world.start_controller()
+        await until_something_is(world, "recorded")
+        await asyncio.sleep(0.3)
+        await world.retry(job)
+        await world.until_ended(job, limit=1800)
+        assert len(list(world.history.of("begun", subject=f"{job}/0"))) == 2
+
+    play(scene, settings=two_machines(), behave=the_first_fails)
+
+
+def the_first_fails(spec: ContainerSpec) -> Behaviour:
+    return Behaviour(seconds=5.0 + 20.0 * (spec.index or 0), exit_code=1 if spec.index == 0 else 0)
+
+
+def test_the_counts_of_a_cancelled_job_are_right_though_an_agent_died_before_it_wrote_them() -> None:
+    async def scene(world: World) -> None:
+        job = await world.submit(array=8)
+        world.start_controller()
+        await until_something_is(world, "recorded")
+        for machine in world.alive:
+            machine.kill_agent()
+        await asyncio.sleep(12)
+        await world.cancel(job)
+        await world.until_ended(job)
+        await world.until_empty()
+        record = await world.job(job)
+        statuses = Counter([task.status async for task in list_tasks(world.records, record)])
+        assert record.counts.succeeded == statuses[Status.SUCCEEDED]
+
+    play(scene, settings=two_machines(), behave=lambda spec: Behaviour(10.0 + 5.0 * (spec.index or 0)))
