@@ -4,10 +4,10 @@ BIN := .venv/bin
 SOURCES := runner controller tests tools examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-fleet test lint format bench setup clean
+.PHONY: help demo demo-fleet test lint format bench bench-scaling simulate-faults setup clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.installed ## set up, and run 119 tasks on a year of flights: transform in shell, model in Python
 	@examples/flights/demo.sh
@@ -30,6 +30,12 @@ format: .venv/.installed-dev ## put the code into its standard form
 
 bench: .venv/.installed-dev ## measure throughput and overhead beside its peers (long; ARGS=--quick to try it)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-scaling: .venv/.installed-dev ## measure the scaling policy beside others' rules, in a model (long; ARGS=--quick to try it)
+	@$(BIN)/python -m benchmarks.scaling $(ARGS)
+
+simulate-faults: .venv/.installed-dev ## play SEEDS=n random combinations of faults in virtual time, and check each
+	@$(BIN)/python -m controller.simulation.campaign --seeds $(or $(SEEDS),200)
 
 setup: .venv/.installed-dev ## make .venv with the program and all that working on it needs
 

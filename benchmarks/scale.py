@@ -46,6 +46,8 @@ QUICK: Mapping[int, float] = {2: 900.0, 4: 900.0}
 # Hosts and jobs of which the controller alone is measured, and how many tasks end within a second.
 CROWDS = ((100, 1), (1000, 1), (1000, 100), (1000, 1000), (10_000, 1), (10_000, 100))
 QUICK_CROWDS = ((50, 1), (50, 5))
+# Readings, a minute apart.
+STEADY = 5
 STEPS = 12
 MOST_FILLING = 40
 
@@ -122,7 +124,8 @@ def lasting() -> Behave:
 def told(readings: list[Reading], meter: Meter) -> dict[str, Any]:
     busiest = max(reading.running for reading in readings)
     last = max(at for at, reading in enumerate(readings) if reading.running >= 0.95 * busiest)
-    first, then = readings[max(0, last - 5)], readings[last]
+    full = next(at for at, reading in enumerate(readings) if reading.running >= 0.95 * busiest)
+    first, then = readings[max(full, last - STEADY)], readings[last]
     seconds, hours = then.at - first.at, (then.at - first.at) / 3600 * then.agents
     requests = _rates(first.requests, then.requests, seconds)
     return {

@@ -14,10 +14,9 @@ Whatever happens in between, a task's message is deleted only after its terminal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -28,6 +27,7 @@ from runner.agent.holding import Holding, Started
 from runner.agent.recording import record
 from runner.agent.room import Shape, shape_of
 from runner.agent.station import Station
+from runner.agent.watching import see_through
 from runner.environment import task_environment
 from runner.errors import (
     EngineError,
@@ -39,8 +39,7 @@ from runner.errors import (
     Unavailable,
 )
 from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome
-from runner.outcomes import StopCause
-from runner.ports import Container, ContainerSpec, Engine, Exit, LogWriter
+from runner.ports import ContainerSpec, Engine, LogWriter
 from runner.records import Refusal, RefusalKind
 from runner.units import format_size
 
@@ -49,8 +48,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 PAUSE = 0.2
-# Seconds between two looks at an engine that has something running and does not answer.
-AWAY = 5.0
 # Seconds until a message is seen again whose job no engine here can run at present.
 HAND_BACK = 5.0
 # In leases: a message that is hidden for less is of a task whose owner may have gone; for longer, of one that was seen
@@ -196,90 +193,6 @@ async def _unless_stopped(holding: Holding, work: Coroutine[Any, Any, T]) -> T |
     finally:
         working = False
         holding.stopped.remove_done_callback(give_up)
-
-
-async def see_through(
-    station: Station, job: Job, holding: Holding, started: Started, time_left: float | None
-) -> Outcome:
-    """Watch a started container to its end and say how it ended. Its removal is left to go on by itself."""
-    container = started.container
-    holding.started = started
-    try:
-        outcome = await _end(station, job, holding, started, time_left)
-    except EngineError as error:
-        reason = f"lost sight of the container: {error}"
-        outcome = Outcome(Kind.LOST, reason=reason, finished_at=station.now())
-    finally:
-        holding.started = None
-        started.capture.close()
-        await station.removals.add(container.remove())
-    return replace(
-        outcome,
-        tail=() if outcome.kind is Kind.SUCCEEDED else started.capture.tail(),
-        log_bytes=started.writer.written,
-        log_dropped=started.writer.dropped,
-        log=started.writer.place,
-        machine_type=station.host.machine_type,
-    )
-
-
-async def _end(
-    station: Station, job: Job, holding: Holding, started: Started, time_left: float | None
-) -> Outcome:
-    ended, cause = await _watch(station, job, holding, started.container, time_left)
-    metadata = await started.metadata()
-    trouble = await station.host.health() if ended.exit_code else ""
-    outcome = outcomes.of_exit(ended, cause, detail=holding.detail, disk_trouble=trouble)
-    return replace(outcome, metadata=metadata)
-
-
-async def _watch(
-    station: Station, job: Job, holding: Holding, container: Container, time_left: float | None
-) -> tuple[Exit, StopCause | None]:
-    """How the container ended, and why we stopped it, if we did."""
-    ending = asyncio.ensure_future(_until(container.wait, "wait"))
-    try:
-        await asyncio.wait((ending, holding.stopped), timeout=time_left, return_when=asyncio.FIRST_COMPLETED)
-        if ending.done():
-            return ending.result(), _cause_of_own_exit(station, holding, ending.result())
-        holding.stop(StopCause.TIME_LIMIT, f"ran longer than its limit of {job.limits.timeout or 0:g} s")
-        cause = holding.stopped.result()
-        asked_at = station.now()
-        await _until(partial(container.stop, _grace(station, holding, cause)), "stop")
-        ended = await ending
-        if ended.finished_at < asked_at:
-            # Its end is told only when its output and its sidecars have ended too, or it ended while no agent lived.
-            return ended, _cause_of_own_exit(station, holding, ended)
-        return ended, cause
-    finally:
-        ending.cancel()
-
-
-async def _until(act: Callable[[], Awaitable[T]], what: str) -> T:
-    """Until the engine has answered, however long it is away: its containers may run on, and an attempt that was given
-    up would run beside the next one. Whoever replaces the machine, or finds its lease run out, ends that."""
-    while True:
-        try:
-            return await act()
-        except EngineUnavailable as error:
-            log.warning("the engine is away from what it runs", asked=what, error=str(error), retry_in=AWAY)
-            await asyncio.sleep(AWAY)
-
-
-def _cause_of_own_exit(station: Station, holding: Holding, ended: Exit) -> StopCause | None:
-    """None, unless the lease ran out while this agent was frozen: then a failure is likely the watchdog's kill.
-
-    A success stands whatever became of the lease, if the ledger still takes it.
-    """
-    station.heartbeat.expire(asyncio.get_running_loop().time())
-    lost = holding.cause is StopCause.LEASE_LOST and ended.exit_code != 0
-    return StopCause.LEASE_LOST if lost else None
-
-
-def _grace(station: Station, holding: Holding, cause: StopCause) -> float:
-    if cause is StopCause.LEASE_LOST:
-        return min(holding.grace, station.heartbeat.stopping_grace)
-    return max(0.0, min(holding.grace, holding.over_by - asyncio.get_running_loop().time()))
 
 
 async def _spec(station: Station, job: Job, holding: Holding, secrets: Mapping[str, str]) -> ContainerSpec:

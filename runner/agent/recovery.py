@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import structlog
 
 from runner.agent.capture import Capture
-from runner.agent.execution import see_through
 from runner.agent.holding import Holding, Started
 from runner.agent.recording import record
 from runner.agent.room import shape_of
 from runner.agent.station import Station
+from runner.agent.watching import see_through
 from runner.errors import StartError
 from runner.model import Attempt, Job, Kind, Lease, Outcome
 from runner.ports import Container, Engine, LogWriter, Output

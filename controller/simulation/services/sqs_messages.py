@@ -189,6 +189,7 @@ class Messages:
             self._hide_until(
                 self._now() + self._random.choice((0.0, self._random.uniform(0.0, SOON))), message
             )
+            self.notify()
         return message
 
     def _haunt(self, message: Message) -> None:
