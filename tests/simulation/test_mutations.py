@@ -56,7 +56,7 @@ def test_what_is_wrong_of_a_mutant_is_found(mutant: type[Installation]) -> None:
 
 
 @pytest.mark.parametrize(
-    "scene", {scene for scene, _, _ in FOUND.values()}, ids=lambda scene: str(scene.plan)
+    "scene", dict.fromkeys(scene for scene, _, _ in FOUND.values()), ids=lambda scene: str(scene.plan)
 )
 def test_nothing_is_found_wrong_of_the_product_in_the_same_scenes(scene: Scene) -> None:
     assert not scene.violations()
