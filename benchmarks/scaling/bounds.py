@@ -8,18 +8,20 @@ Both only use what holds for any schedule with at most K launches:
 - what arrives after r is done between r and C by at most K machines, each from when it is up until it is reclaimed,
   and a slot does only whole tasks (where all are of one shape; else vCPUs and memory are counted as if tasks could be
   cut to fit), and no more machines than there may be at a time;
-- machine-hours are at least the boots of the K launches and the work in full machines; tasks of one length take whole
-  waves of a machine's slots; the longest task keeps one machine.
+- machine-hours are at least the boots of the K launches, as far as they were lived through, and the work in full
+  machines; tasks of one length take whole waves of a machine's slots; the longest task keeps one machine.
 
-Left out, so that the bound can only be too low: idling between arrivals, work lost to reclaims, packing, the order of
-the queue, what it takes to notice anything.
+Who launches more often than is looked at has no more machines at a time; where each is reclaimed at a time of its own,
+he ends no earlier than if none ever were. Left out, so that the bound can only be too low: idling between arrivals,
+work lost to reclaims, packing, the order of the queue, what it takes to notice anything. Not thought of: launching a
+machine, learning that it boots slowly, and ending it at once to try another.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.simulation.model.conditions import HOUR
 from controller.simulation.model.workload import Bag
@@ -34,15 +36,22 @@ NOTHING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`asked`: the earliest that it may be asked for. `boot`: how long it takes. `gone`: when it is reclaimed."""
+    """`asked`: the earliest that it may be asked for. `boot`: how long it takes. `gone`: when it is told to go; what it
+    has may go on for `notice` seconds."""
 
     asked: float
     boot: float
     gone: float = math.inf
+    notice: float = 0.0
 
     @property
     def up(self) -> float:
         return self.asked + self.boot
+
+    @property
+    def paid(self) -> float:
+        """Of its boot, at least."""
+        return min(self.boot, max(0.0, self.gone - self.asked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +87,12 @@ def curve(part: Part) -> Curve:
     suffixes, found = _suffixes(part), []
     whole = max(suffixes[0].work, *(max(bag.durations) for bag in part.bags))
     for fewest, most in _choices(part):
-        hours = (sum(launch.boot for launch in fewest) + whole) / HOUR
-        end = _end(part, suffixes, sorted(most, key=lambda launch: launch.up))
-        if end < math.inf:
-            found.append((end, part.price * hours))
-    return found
+        hours = (sum(launch.paid for launch in fewest) + whole) / HOUR
+        found.append((_end(part, suffixes, most), part.price * hours))
+    if len({launch.gone for launch in part.launches}) > 1:
+        spared = [replace(launch, gone=math.inf) for launch in part.launches[: part.at_once]]
+        found.append((_end(part, suffixes, spared), found[-1][1]))
+    return [(end, dollars) for end, dollars in found if end < math.inf]
 
 
 def _choices(part: Part) -> Iterator[tuple[Sequence[Launch], Sequence[Launch]]]:
@@ -109,6 +119,7 @@ def least_cost(curves: Sequence[Curve], hour_of_waiting: float) -> float:
 
 def _end(part: Part, suffixes: Sequence[_Suffix], launches: Sequence[Launch]) -> float:
     """Infinite: never with these."""
+    launches = sorted(launches, key=lambda launch: launch.up)
     first = launches[0].up
     low = max(max(bag.arrival, first) + max(bag.durations) for bag in part.bags)
     if _suffices(part, suffixes, launches, low):
@@ -127,7 +138,7 @@ def _end(part: Part, suffixes: Sequence[_Suffix], launches: Sequence[Launch]) ->
 def _suffices(part: Part, suffixes: Sequence[_Suffix], launches: Sequence[Launch], end: float) -> bool:
     for suffix in suffixes:
         since = max(suffix.since, launches[0].up)
-        times = [max(0.0, min(end, each.gone) - max(since, each.up)) for each in launches]
+        times = [max(0.0, min(end, each.gone + each.notice) - max(since, each.up)) for each in launches]
         if min(sum(times), part.at_once * max(0.0, end - since)) < suffix.work - PRECISION:
             return False
         if suffix.slots:

@@ -140,8 +140,13 @@ def _part(
     gone = min(
         (each.at for each in conditions.reclaims if each.environment == environment.name), default=None
     )
+    shortest = conditions.boot * (1 - conditions.jitter)
     launches = [
-        Launch(asked, boot, NOTICE + (life if gone is None else min(life, gone)))
+        # Of machines that all go at once, who knows it launches none that would not be up by then; which those are is
+        # not known here, so all boot as fast as any.
+        Launch(asked, boot, asked + life, NOTICE)
+        if gone is None
+        else Launch(asked, shortest, min(asked + life, gone), NOTICE)
         for asked, (boot, life) in zip(_asked(conditions, environment.name, len(fate)), fate, strict=True)
     ]
     return Part(

@@ -10,10 +10,10 @@ from random import Random
 
 import click
 
-from controller import intake
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, duration, line, output_option, print_json, remark
 from controller.cli.tables import Column, Table
+from controller.draft import draft_from
 from controller.simulation import forecast
 from controller.simulation.experience import experience_of
 from controller.simulation.forecast import Forecast
@@ -118,7 +118,7 @@ def _kind(name: str | None) -> InstanceType | None:
 def _bags(app: App, settings: Settings, file: Path, seconds: str | None) -> Sequence[Bag]:
     lines = _lines_of(file)
     if not swf.is_trace(lines):
-        return [_job(app, intake.checked_draft(settings, file, {}).job, seconds)]
+        return [_job(app, draft_from(file, {}).job, seconds)]
     bags = swf.bags(lines, file=str(file))
     if not bags:
         problem = "no job in it ever ran"

@@ -18,6 +18,9 @@ SHORT = "InsufficientInstanceCapacity"
 # From a spot notice, in seconds: what runs then is interrupted, so that its message is free before the machine goes.
 NOTICE = 95.0
 
+# Reclaims an hour that are none: not once in a hundred thousand years.
+NEVER = 1e-9
+
 
 class Group:
     """One environment's. `boots` are the seconds its launches took so far, in their order."""
@@ -186,6 +189,6 @@ def _boot(conditions: Conditions, random: Random) -> float:
 
 def _life(conditions: Conditions, environment: Environment, random: Random) -> float:
     """Infinite: it is not reclaimed."""
-    if not conditions.hazard or environment.market != SPOT:
+    if conditions.hazard < NEVER or environment.market != SPOT:
         return math.inf
     return random.expovariate(conditions.hazard / HOUR)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from controller import demand, scaling
 from controller.depths import Depths
-from controller.pace import Paces
+from controller.pace import Pace, Paces
 from controller.scaling import Picture
 from controller.simulation.model.policy import Leaving, Orders, Progress, Sight
 from controller.simulation.model.workload import Bag
@@ -38,19 +38,16 @@ class Product:
         self._decided_on: int | None = None
 
     def step(self, sight: Sight) -> Orders:
-        if self._decided_on == sight.version and not _time_matters(sight):
+        records = [self._record(job) for job in sight.jobs]
+        paces = self._paces.observe(records, sight.now)
+        history = self._history(sight)
+        if self._decided_on == sight.version and not _time_matters(sight, paces, history):
             return self._last
         self._decided_on = sight.version
-        records = [self._record(job) for job in sight.jobs]
         sent, running = demand.known_by_channel(records, self._routes)
+        believed = self._depths.observe(sight.depth, sent, running)
         loads = demand.loads(
-            records,
-            self._routes,
-            sight.depth,
-            self._history(sight),
-            sight.now,
-            believed=self._depths.observe(sight.depth, sent, running),
-            paces=self._paces.observe(records, sight.now),
+            records, self._routes, sight.depth, history, sight.now, believed=believed, paces=paces
         )
         picture = Picture(loads, self._routes, sight.capacity, sight.depth, sight.now, sight.leaving)
         desired = {name: decision.desired for name, decision in scaling.decide(picture).items()}
@@ -96,8 +93,13 @@ def job_of(job_id: str, bag: Bag) -> Job:
     )
 
 
-def _time_matters(sight: Sight) -> bool:
-    """What has run for long tells as much as what has ended."""
-    return any(job.running and job.waiting for job in sight.jobs) or any(
-        each.pending or each.trouble for each in sight.capacity.values()
-    )
+def _time_matters(sight: Sight, paces: Mapping[str, Pace], history: Mapping[str, float]) -> bool:
+    """What has run for longer than tasks are known to take tells something by that."""
+    if any(each.trouble for each in sight.capacity.values()):
+        return True
+    for job in sight.jobs:
+        seen = paces[job.id]
+        known = history.get(job.id) if seen.seconds is None else seen.seconds
+        if job.running and job.waiting and (known is None or seen.at_least > known):
+            return True
+    return False

@@ -1,0 +1,110 @@
+"""`simulate`: of a job file and of a trace, for people and for programs, and what it refuses."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.desk import Desk
+from tests.scaling.test_swf import job
+
+JOB = "name: reads\ncommand: [sh, -c, 'true']\narray: 40\nvcpus: 1\nmemory: 1GiB\n"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.fixture
+def jobfile(tmp_path: Path) -> str:
+    file = tmp_path / "job.yaml"
+    file.write_text(JOB)
+    return str(file)
+
+
+def test_a_job_is_told_for_each_market_and_maximum(desk: Desk, jobfile: str) -> None:
+    found = desk.json("simulate", jobfile, "--seconds", "5m", "--max", "5,20")
+    assert [each["id"] for each in found] == ["spot/5", "spot/20", "on_demand/5", "on_demand/20"]
+    few, many = found[2:]
+    assert few["machines"] == 5
+    assert many["makespan"] < few["makespan"]
+    assert few["dollars"] > 5 * 0.096 * 0.25
+
+
+def test_the_table_says_what_it_costs_and_how_long_it_takes(desk: Desk, jobfile: str) -> None:
+    shown = desk.out("simulate", jobfile, "--seconds", "5m", "--max", "5", "--market", "spot").splitlines()
+    assert shown[0].split()[:4] == ["MARKET", "MAX", "COST", "MAKESPAN"]
+    assert shown[1].split()[:2] == ["spot", "5"]
+    assert shown[1].split()[2].startswith("$")
+
+
+def test_it_says_which_prices_and_machines_it_took(desk: Desk, jobfile: str) -> None:
+    said = desk.call("simulate", jobfile, "--seconds", "5m", "--max", "5").stderr
+    assert "machines of type m6i.large are taken" in said
+    assert "prices of us-east-1 as of" in said
+
+
+def test_how_long_tasks_take_is_what_they_took_before(desk: Desk, jobfile: str) -> None:
+    desk.submit("--name", "reads", "--array", "3")
+    desk.work()
+    said = desk.call("simulate", jobfile, "--max", "5").stderr
+    assert "a task, from 3 tasks of " in said
+
+
+def test_without_any_it_must_be_said(desk: Desk, jobfile: str) -> None:
+    refused = desk.call("simulate", jobfile)
+    assert refused.exit_code == 2
+    assert "--seconds: no task of a job named 'reads' has ended here" in refused.stderr
+
+
+def test_a_trace_is_played(desk: Desk, tmp_path: Path) -> None:
+    trace = tmp_path / "day.swf.gz"
+    trace.write_bytes(gzip.compress("\n".join([job(1, 0, 600, 4), job(2, 900, 60, 2)]).encode()))
+    (found,) = desk.json("simulate", str(trace), "--max", "4", "--market", "on_demand")
+    assert 960 < found["makespan"] < 1400
+
+
+def test_the_fleet_is_drawn(desk: Desk, jobfile: str, tmp_path: Path) -> None:
+    chart = tmp_path / "fleet.svg"
+    desk.out("simulate", jobfile, "--seconds", "5m", "--max", "5,20", "--chart", str(chart))
+    drawing = ElementTree.parse(chart).getroot()  # our own
+    titles = [each.text for each in drawing if each.tag.endswith("text") and "at most" in (each.text or "")]
+    assert len(titles) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--max", "0"], "--max: numbers of machines from 1 to 5000"),
+        (["--max", "ten"], "--max: numbers of machines"),
+        (["--instance-type", "m6i.lagre"], "--instance-type: unknown instance type"),
+        (["--chart", "fleet.png"], "--chart: a chart is an .svg file"),
+        (["--prices", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["--seconds", "soon"], "soon"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    desk: Desk, jobfile: str, arguments: list[str], problem: str
+) -> None:
+    given = arguments if "--seconds" in arguments else ["--seconds", "1m", *arguments]
+    refused = desk.call("simulate", jobfile, *given)
+    assert refused.exit_code == 2
+    assert problem in refused.stderr
+
+
+def test_a_file_that_is_not_there_is_refused(desk: Desk) -> None:
+    refused = desk.call("simulate", "nowhere.yaml")
+    assert refused.exit_code == 2
+    assert "nowhere.yaml: cannot be read" in refused.stderr
+
+
+def test_a_trace_in_which_nothing_ran_is_refused(desk: Desk, tmp_path: Path) -> None:
+    trace = tmp_path / "idle.swf"
+    trace.write_text(job(1, 0, -1, 4))
+    refused = desk.call("simulate", str(trace))
+    assert refused.exit_code == 2
+    assert "no job in it ever ran" in refused.stderr
