@@ -121,6 +121,7 @@ def _some_job(random: Random) -> Mapping[str, Any]:
         keys["grace"] = random.choice((1, 30))
     if random.random() < 0.2:
         keys["max_parallel"] = random.choice((1, 3))
+        keys["array"] = min(keys["array"], 10)
     if random.random() < 0.2:
         keys["vcpus"] = random.choice((0.5, 2))
     if random.random() < 0.2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 
 import pytest
 
@@ -71,22 +72,43 @@ def test_clocks_five_minutes_apart_let_nobody_take_a_task_from_an_owner_that_liv
 
 
 @open_
-def test_an_agent_frozen_while_it_makes_ready_starts_nothing_after_its_lease() -> None:
-    """Not even a container that it had made already."""
+def test_an_agent_frozen_while_an_image_comes_starts_nothing_after_its_lease() -> None:
+    for tenths in range(0, 80, 4):
+        play(partial(freezes, seconds=tenths / 10), settings=two_machines())
+
+
+async def freezes(world: World, seconds: float) -> None:
+    """So long after the first attempt was begun; unless the engine is asked to start it already."""
+    await world.submit(array=1)
+    world.start_controller()
+    await until_something_is(world, "begun")
+    await asyncio.sleep(seconds)
+    (machine,) = (each for each in world.alive if each.life is not None)
+    if machine.site.daemon.containers:
+        return
+    machine.freeze_agent()
+    await asyncio.sleep(120)
+    machine.thaw_agent()
+    await asyncio.sleep(5)
+    assert not [event for event in world.history.of("container-started") if event.more["attempt"] == 1]
+
+
+@open_
+def test_a_task_that_its_agent_interrupted_is_not_the_users_though_the_agent_dies_before_it_records() -> None:
+    """It ignores SIGTERM, so it ends by SIGKILL."""
 
     async def scene(world: World) -> None:
-        await world.submit(array=1)
+        job = await world.submit(array=1)
         world.start_controller()
-        await world.until(lambda: any(each.site.daemon.containers for each in world.alive), look=0.01)
-        (machine,) = (each for each in world.alive if each.site.daemon.containers)
-        assert not machine.site.daemon.running
-        machine.freeze_agent()
-        await asyncio.sleep(120)
-        machine.thaw_agent()
-        await asyncio.sleep(5)
-        assert not [event for event in world.history.of("container-started") if event.more["attempt"] == 1]
+        machine = await running(world)
+        machine.drain_agent()
+        await world.until(lambda: not machine.site.daemon.running, look=0.001)
+        machine.kill_agent()
+        await until_something_is(world, "recorded")
+        (event,) = world.history.of("recorded", subject=f"{job}/0")
+        assert event.more["user"] == 0
 
-    play(scene, settings=two_machines())
+    play(scene, settings=two_machines(), behave=steady(500.0, on_term=None))
 
 
 @open_

@@ -13,7 +13,7 @@ from tests.simulation.scenes import Scene, away
 
 QUIET = Scene()
 FROZEN = Scene((Act(60.0, "freeze-agent", 170.0),), tasks=3, work=steady(200.0))
-VANISHED = Scene((Act(60.0, "engine-restarts", 5.0),))
+VANISHED = Scene((Act(60.0, "engine-restarts", 5.0, value=0.9),))
 CUT_OFF = Scene((away("dynamodb", 60.0, 120.0),), work=steady(200.0))
 TWICE = Scene((Act(1.0, "sqs-twice", 100.0, value=0.99),), tasks=3)
 SENT_TWICE = Scene(tasks=3, at=0.0)
@@ -37,15 +37,16 @@ FOUND = {
     mutants.SendsNoReplacement: (VANISHED, 3, "its message is deleted, its task has not ended"),
 }
 
-# Of the campaign's seeds, in how many of the first each of these shows.
-WITHIN = {
-    mutants.DeletesBeforeRecording: 5,
-    mutants.TakesOverAtOnce: 20,
-    mutants.DecrementsTwice: 5,
-    mutants.ScalesOnVisible: 5,
-    mutants.MissesWhatIsInFlight: 10,
-    mutants.DrainedWhenNoneIsVisible: 15,
-}
+# These show in the first seeds of the campaign, too; the others take rarer accidents.
+SEEDS = 40
+COMMON = (
+    mutants.DeletesBeforeRecording,
+    mutants.TakesOverAtOnce,
+    mutants.DecrementsTwice,
+    mutants.ScalesOnVisible,
+    mutants.MissesWhatIsInFlight,
+    mutants.DrainedWhenNoneIsVisible,
+)
 
 
 @pytest.mark.parametrize("mutant", FOUND, ids=lambda mutant: mutant.__name__)
@@ -62,11 +63,11 @@ def test_nothing_is_found_wrong_of_the_product_in_the_same_scenes(scene: Scene) 
     assert not scene.violations()
 
 
-@pytest.mark.parametrize("mutant", WITHIN, ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", COMMON, ids=lambda mutant: mutant.__name__)
 def test_the_campaign_finds_a_mutant_in_its_first_seeds(mutant: type[Installation]) -> None:
     _, promise, problem = FOUND[mutant]
     assert any(
         each.promise == promise and problem in each.problem
-        for seed in range(WITHIN[mutant])
+        for seed in range(SEEDS)
         for each in run(trial_of(seed), mutant).violations
     )

@@ -57,8 +57,8 @@ def reclaim_pool(world: World, act: Act) -> Undo:
 
 
 @to_a_machine
-def disk_full(_world: World, _act: Act, machine: Machine) -> Undo:
-    machine.site.hardware.trouble = "disk space is low"
+def disk_full(_world: World, act: Act, machine: Machine) -> Undo:
+    machine.site.hardware.trouble, machine.site.hardware.prunable = "disk space is low", act.value < 0.5
     return lambda: setattr(machine.site.hardware, "trouble", "")
 
 
@@ -112,8 +112,13 @@ def engine_down(world: World, act: Act, machine: Machine) -> Undo:
 @to_a_machine
 def engine_restarts(world: World, act: Act, machine: Machine) -> Undo:
     _trouble(world, act, machine)
-    machine.site.daemon.restart(act.seconds)
+    machine.site.daemon.restart(act.seconds, live_restore=act.value < 0.5)
     return None
+
+
+def registry_down(world: World, _act: Act) -> Undo:
+    world.registry.down = True
+    return lambda: setattr(world.registry, "down", False)
 
 
 def starve(world: World, act: Act) -> Undo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from controller.simulation.controller import Controller
 from controller.simulation.faults import Effect, Fault
 from controller.simulation.mischief.act import Act, Undo, a_machine, picked
+from controller.simulation.services.sqs import IN_FLIGHT_LIMIT
 from controller.simulation.world import World
 
 
@@ -20,6 +22,13 @@ def kill_controller(world: World, act: Act) -> Undo:
     controller = _controller(world, act)
     if controller is not None:
         controller.kill(restart=10.0 + 80.0 * act.value**4)
+    return None
+
+
+def step_controllers_clock(world: World, act: Act) -> Undo:
+    controller = _controller(world, act)
+    if controller is not None and controller.process is not None:
+        controller.process.skew += 600.0 * act.value - 300.0
     return None
 
 
@@ -77,6 +86,10 @@ def sqs_counts(world: World, act: Act) -> Undo:
     return _behaving(world.sqs.behaviour, lag=60.0 * act.value)
 
 
+def sqs_crowded(world: World, _act: Act) -> Undo:
+    return _behaving(world.sqs.behaviour, crowd=IN_FLIGHT_LIMIT)
+
+
 def sqs_purged(world: World, act: Act) -> Undo:
     queue = picked([each for each in world.sqs.queues.values() if len(each)], act.pick)
     if queue is not None and queue.name != world.fleet.dead_letters:
@@ -93,7 +106,22 @@ def dynamodb_writes(world: World, act: Act) -> Undo:
 
 
 # What a fault of the network may hit, and how: which services, whose requests.
-SERVICES = ("*", "dynamodb", "dynamodb", "sqs", "sqs", "autoscaling", "s3")
+SERVICES: Mapping[str, Sequence[str]] = {
+    "*": ("*",),
+    "dynamodb": ("*", "*", "update_item", "put_item", "get_item", "batch_get_item", "query"),
+    "sqs": (
+        "*",
+        "*",
+        "receive_message",
+        "send_message*",
+        "delete_message*",
+        "change_message_visibility_batch",
+        "get_queue_attributes",
+    ),
+    "autoscaling": ("*", "describe*", "set_desired_capacity", "terminate*"),
+    "s3": ("*",),
+}
+OFTEN = ("*", "dynamodb", "dynamodb", "sqs", "sqs", "autoscaling", "s3")
 WHOSE = ("*", "machine", "machine", "controller*", "submit*")
 SHARES = (1.0, 1.0, 0.5, 0.1)
 
@@ -101,9 +129,11 @@ SHARES = (1.0, 1.0, 0.5, 0.1)
 def a_network_fault(random: Random) -> Fault:
     effect = random.choice(list(Effect))
     seconds = random.uniform(0.5, 40.0) if effect is Effect.SLOW else 0.0
+    service = random.choice(OFTEN)
     return Fault(
         effect,
-        service=random.choice(SERVICES),
+        service=service,
+        operation=random.choice(SERVICES[service]),
         process=random.choice(WHOSE),
         share=random.choice(SHARES),
         seconds=seconds,

@@ -3,7 +3,7 @@ understands it, and none is sent again because somebody overlooked it."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -98,9 +98,10 @@ class Acknowledged(Mail):
         return succeeded or self.rounds.over_at(job_of(event.subject), record.more["round"]) >= received.at
 
 
-# Of a message that nobody can make anything of: a copy for each time it was received, and for each time that the
-# client asked again.
-COPIES, RECEIVES = 4, 10
+# Of a message that nobody can make anything of: copies for each time it was received, as the client may ask again.
+COPIES = 4
+# A loop is hot when one message is received so often within so many seconds.
+OFTEN, WITHIN = 15, 10.0
 
 
 @dataclass
@@ -108,14 +109,17 @@ class Quarantined(Mail):
     """Promise 8: a bad message is quarantined with its reason, never dropped, never retried in a hot loop; bad input is
     refused before anything is written.
 
-    Seen at the queues: each message that can be made nothing of is either where it was, received a few times at most,
-    or with the dead letters, with a reason, and not as often as it was received and asked for again. Of a submission
-    that was refused there is no write.
+    Seen at the queues: each message that can be made nothing of is either where it was, or with the dead letters, with
+    a reason, and not there more often than it was received and asked for again. No message is received time and again
+    within seconds. Of a submission that was refused there is no write.
     """
 
     _bad: dict[str, Event] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     _copies: defaultdict[str, list[Event]] = field(default_factory=lambda: defaultdict(list))
+    _latest: defaultdict[str, deque[float]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=OFTEN))
+    )
     _refused: dict[str, Event] = field(default_factory=dict)
     _writes: dict[str, Event] = field(default_factory=dict)
 
@@ -125,8 +129,13 @@ class Quarantined(Mail):
             "bad-message": self._see_bad,
             "submission-refused": self._see_refused,
             "registered": self._see_registered,
+            "purged": self._see_purged,
         }
         return {**super().handlers, **own}
+
+    def _see_purged(self, event: Event) -> None:
+        self._see_gone(event)
+        self._bad.pop(event.subject, None)
 
     def _see_bad(self, event: Event) -> None:
         self._bad[event.subject] = event
@@ -147,8 +156,14 @@ class Quarantined(Mail):
 
     def _see_received(self, event: Event) -> None:
         super()._see_received(event)
-        if not self._is_letter(event):
-            self._times[event.subject] += 1
+        if self._is_letter(event):
+            return
+        self._times[event.subject] += 1
+        latest = self._latest[event.more["message"]]
+        latest.append(event.at)
+        if len(latest) == OFTEN and event.at - latest[0] < WITHIN:
+            self.broken(8, event.subject, f"received {OFTEN} times in {event.at - latest[0]:.1f} s", event)
+            latest.clear()
 
     def end(self, end: End) -> None:  # noqa: ARG002 - the history says it all
         for subject, put in self._bad.items():
@@ -161,8 +176,6 @@ class Quarantined(Mail):
         copies, times = self._copies[subject], self._times[subject]
         if not (copies or self._there[subject]):
             self.broken(8, subject, "a bad message was dropped", put)
-        if times > RECEIVES:
-            self.broken(8, subject, f"a bad message was received {times} times", put)
         if len(copies) > COPIES * times:
             self.broken(8, subject, f"put aside {len(copies)} times, received {times} times", put, *copies)
 
