@@ -10,11 +10,13 @@ import asyncio
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from runner.adapters.docker.engine import DockerEngine
 from runner.errors import BadInput
@@ -71,6 +73,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("docker") and must_have_docker() and docker_problem():
         pytest.fail(f"needs Docker, and must not be left out here: {docker_problem()}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_another_test() -> Iterator[None]:
+    """A command that ran in this process set up its log on a standard error that is closed by now."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

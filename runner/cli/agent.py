@@ -66,7 +66,8 @@ def configure_log() -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(20),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # A module's logger must follow the log of its process, not the first that a process of tests had.
+        cache_logger_on_first_use=False,
     )
 
 

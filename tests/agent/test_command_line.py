@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
-from runner.cli.agent import main
+from runner.cli.agent import configure_log, main
 from runner.cli.watchdog import sweep
 
 
@@ -44,6 +47,21 @@ def test_what_says_nothing_in_mode_fleet_is_refused_there(option: str, tmp_path:
     ran = CliRunner().invoke(main, [f"--config={config}", option], env={"RUNNER_HOME": str(tmp_path)})
     assert ran.exit_code == 2
     assert option.partition("=")[0] in ran.stderr
+
+
+def test_a_logger_follows_the_log_that_was_set_up_last() -> None:
+    log = structlog.get_logger()
+    configure_log()
+    log.info("to the first")
+    heard: list[str] = []
+
+    def keep(_logger: object, _method: str, event: MutableMapping[str, Any]) -> NoReturn:
+        heard.append(event["event"])
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[keep])
+    log.info("to the second")
+    assert heard == ["to the second"]
 
 
 @pytest.mark.parametrize(("engine", "gone"), [("process", True), ("docker", False), ("auto", False)])
