@@ -22,12 +22,13 @@ from controller.simulation.world import World
 from runner.errors import RunnerError, StartError
 from runner.instances import KNOWN
 from runner.ports import ContainerSpec
+from runner.records import JobRecord
 from runner.settings import ON_DEMAND, AgentSettings, Environment, Settings
 
-# Promise 5 in seconds, from the end of the last fault: until all jobs have ended, and from then until the machines that
-# are not needed have gone. A message may be hidden for ten minutes when the faults end, and a machine that never comes
-# up is given up after as many.
-JOBS_END_WITHIN, MACHINES_GO_WITHIN = 3600.0, 1800.0
+# Promise 5 in seconds, after the last fault: how long no task may end while jobs have not, and from the last job's end
+# until the machines that are not needed have gone. A message may be hidden for ten minutes when the faults end, and a
+# machine that never comes up is given up after as many.
+A_TASK_ENDS_WITHIN, MACHINES_GO_WITHIN = 3600.0, 1800.0
 LOOK = 10.0
 # Of a task that runs to its end, in seconds.
 SHORTEST = 2.0
@@ -192,7 +193,7 @@ class _Run:
             self._at(order.at, self._submit, number, order)
         quiet = max(ends(trial.plan), *(order.at for order in trial.orders)) + 1.0
         await asyncio.sleep(quiet)
-        unfinished = await self._until_none(self._unfinished, JOBS_END_WITHIN)
+        unfinished = await self._until_ended()
         done = asyncio.get_running_loop().time()
         machines = await self._until_none(self._machines, MACHINES_GO_WITHIN)
         end = End(asyncio.get_running_loop().time(), await self._jobs(), unfinished, machines)
@@ -231,9 +232,21 @@ class _Run:
             await asyncio.sleep(LOOK)
         return list(found)
 
-    async def _unfinished(self) -> Sequence[str]:
-        jobs = [event.subject for event in self._world.history.of("registered")]
-        return [job for job in jobs if not (await self._world.job(job)).status.terminal]
+    async def _until_ended(self) -> Sequence[str]:
+        """The jobs that go on though none of their tasks ended for too long. How long they may take in all depends on
+        how many there are, how long they run and for how many there is room."""
+        finished, since = -1, 0.0
+        while unfinished := [job for job in await self._records() if not job.status.terminal]:
+            now, count = asyncio.get_running_loop().time(), sum(job.counts.finished for job in unfinished)
+            if count != finished:
+                finished, since = count, now
+            elif now - since > A_TASK_ENDS_WITHIN:
+                break
+            await asyncio.sleep(LOOK)
+        return [record.job.id for record in unfinished]
+
+    async def _records(self) -> Sequence[JobRecord]:
+        return [await self._world.job(event.subject) for event in self._world.history.of("registered")]
 
     async def _machines(self) -> Sequence[str]:
         groups = self._world.autoscaling.groups.values()
@@ -242,8 +255,7 @@ class _Run:
 
     async def _jobs(self) -> Mapping[str, JobEnd]:
         found = {}
-        for event in self._world.history.of("registered"):
-            record = await self._world.job(event.subject)
+        for record in await self._records():
             tasks = {task.task.index: task async for task in list_tasks(self._world.records, record)}
-            found[event.subject] = JobEnd(record, tasks)
+            found[record.job.id] = JobEnd(record, tasks)
         return found
