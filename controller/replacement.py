@@ -1,4 +1,5 @@
-"""Which machines do no work and never will: whose agent never came, fell silent, or says that it can take none. Pure.
+"""Which machines do no work and never will: whose agent never came, fell silent, or says that it can take none, or see
+none to its end. Pure.
 
 A machine is given up on the second look only, some time after the first. Time is measured by the controller's own
 steady clock, from when it first saw the machine, or a report of its agent that was not there before: no wall clock has
@@ -20,6 +21,8 @@ from runner.units import format_duration
 APART = 60.0
 FIRST_BACKOFF = 300.0
 LONGEST_BACKOFF = 1800.0
+# In times of silence: what runs is not given up as long as its engine may come back.
+RESTARTS = 2.0
 # At a time, part of an environment: when most are silent, the fault is hardly theirs.
 PART = 0.2
 
@@ -49,6 +52,7 @@ class NoSign(StrEnum):
 
     NEVER = "its agent never reported"
     UNFIT = "its agent reports that it can take no tasks"
+    HELPLESS = "its agent reports that no engine answers, and has tasks that it cannot see to their end"
 
 
 Sign = float | NoSign
@@ -125,17 +129,25 @@ def judge(
 
 
 def _sign(host: HostReport) -> Sign:
-    """An unfit host may still finish what it has."""
-    return NoSign.UNFIT if host.state == "unhealthy" and not host.tasks else host.seen_at
+    """An unfit host may still finish what it has, if it has an engine to tell of its end."""
+    if host.state != "unhealthy" or (host.tasks and host.engines):
+        return host.seen_at
+    return NoSign.HELPLESS if host.tasks else NoSign.UNFIT
 
 
 def _seen(sign: Sign, before: Sight | None, now: float, patience: Patience) -> Sight:
     if before is None or sign != before.sign:
         return Sight(now, sign)
-    allowed = patience.boot if sign is NoSign.NEVER else patience.silence
+    allowed = _allowed(sign, patience)
     if before.doubted_at is not None or now - before.changed_at <= allowed:
         return before
     return Sight(before.changed_at, sign, now)
+
+
+def _allowed(sign: Sign, patience: Patience) -> float:
+    if sign is NoSign.NEVER:
+        return patience.boot
+    return RESTARTS * patience.silence if sign is NoSign.HELPLESS else patience.silence
 
 
 def _lost(environment: EnvironmentCapacity, seen: Mapping[str, Sight], now: float) -> Iterator[Replacement]:

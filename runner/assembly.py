@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 from runner.agent.heartbeat import Heartbeat, patience
-from runner.agent.identity import HostLock, new_incarnation
+from runner.agent.identity import HostLock, new_incarnation, this_boot
 from runner.agent.jobs import Jobs
 from runner.agent.journal import Journal
 from runner.agent.loop import Agent
@@ -17,7 +18,7 @@ from runner.agent.pulse import Pulse
 from runner.agent.removals import Removals
 from runner.agent.station import Station
 from runner.agent.upkeep import Terms
-from runner.errors import Unavailable
+from runner.errors import BadInput, Place, Unavailable
 from runner.records import HostReport
 from runner.settings import FleetSettings, Settings
 from runner.wiring import Equipment, equip, host_state, service_notifier, wall_clock
@@ -30,9 +31,12 @@ STOPPING = 30.0
 async def run_agent(settings: Settings, host: str, *, local: bool) -> None:
     """Until drained. In mode fleet the host's name is its instance id. Raises Unavailable if this host has an agent, or
     a service it needs does not answer."""
-    if settings.fleet is not None:
-        await _run_on_instance(settings, settings.fleet)
+    if settings.machines is not None:
+        await _run_on_instance(settings, settings.machines)
         return
+    if settings.fleet is not None:
+        message = "in mode batch there are no agents: AWS Batch runs the tasks"
+        raise BadInput(message, Place(key="mode"))
     with HostLock(host_state(settings, host)):
         async with equip(settings, host) as equipment:
             await _run_locked(settings, new_incarnation(), equipment, _terms(settings, local))
@@ -57,13 +61,17 @@ async def _run_locked(settings: Settings, incarnation: str, equipment: Equipment
     pulse = Pulse(state / "pulse", incarnation, service_notifier())
     journal = Journal(state / "journal")
     try:
-        station = _station(settings, incarnation, equipment, pulse, journal)
+
+        def taken_over() -> None:
+            pulse.begin()
+            _start_watchdog(settings, host, incarnation)
+
+        station = replace(_station(settings, incarnation, equipment, pulse, journal), taken_over=taken_over)
         trouble = await station.examine_engines()
         if trouble and "process" not in equipment.engines:
             raise Unavailable(trouble)
         agent = Agent(station, _report(station, incarnation, equipment), terms)
         pulse.beat()
-        _start_watchdog(settings, host, incarnation)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, agent.drain)
         await agent.run()
@@ -100,6 +108,7 @@ def _station(
         flush=equipment.flush,
         roles=equipment.roles,
         routes=equipment.routes,
+        boot=this_boot(),
     )
 
 

@@ -117,7 +117,8 @@ class ContainerSpec:
 
     `name` is deterministic in the attempt, so that a create whose reply was lost is found again. `labels` come back
     from `Engine.recover` as they were. With an `index`, no two of the same job and index run at once: an earlier one
-    that is still to be removed is awaited.
+    that is still to be removed is awaited. `wanted` is asked right before anything of it is started: making ready may
+    take long, and its process may be frozen meanwhile.
     """
 
     name: str
@@ -134,6 +135,7 @@ class ContainerSpec:
     sidecars: tuple[Sidecar, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     index: int | None = None
+    wanted: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,8 @@ class Engine(Protocol):
         ...
 
     async def start(self, spec: ContainerSpec, output: Output) -> Container:
-        """Create and start. Raises ImageError, StartError, EngineUnavailable; then nothing is left behind."""
+        """Create and start. Raises ImageError, StartError, EngineUnavailable (also if it is not wanted any more);
+        then nothing is left behind."""
         ...
 
     async def recover(

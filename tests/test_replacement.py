@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from controller.model import EnvironmentCapacity, Instance
@@ -86,6 +87,22 @@ def test_a_machine_that_stays_unfit_for_work_is_replaced() -> None:
 def test_one_that_is_unfit_and_still_has_tasks_stays() -> None:
     looks, seen = Looks(), environments("i-1")
     assert not any(looks.lost_at(now, seen, [unfit("i-1", now, tasks=1)]) for now in range(0, 9000, 50))
+
+
+def test_one_whose_tasks_nobody_can_see_to_their_end_is_replaced_twice_as_late() -> None:
+    looks, seen = Looks(), environments("i-1")
+    found = {
+        now: looks.lost_at(now, seen, [replace(unfit("i-1", now, tasks=1), engines=())])
+        for now in range(0, 901, 10)
+    }
+    assert next(now for now, lost in found.items() if lost) == 670
+
+
+def test_one_whose_engine_answers_again_stays() -> None:
+    looks, seen = Looks(), environments("i-1")
+    for now in range(0, 650, 10):
+        assert not looks.lost_at(now, seen, [replace(unfit("i-1", now, tasks=1), engines=())])
+    assert looks.lost_at(670, seen, [report("i-1", 670, tasks=1)]) == []
 
 
 def test_one_that_is_fit_again_before_the_second_look_stays() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.adapters.systemd import notifier
-from runner.agent.pulse import Pulse
+from runner.agent.pulse import Pulse, read
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -47,8 +47,18 @@ def test_every_beat_of_an_agent_is_a_sign_of_life(tmp_path: Path) -> None:
 
 def test_a_beat_that_cannot_be_written_is_still_a_sign_of_life(tmp_path: Path) -> None:
     said: list[str] = []
-    Pulse(tmp_path / "none" / "pulse", "1", said.append).beat()
+    Pulse(tmp_path / "none" / "pulse", "1", said.append).begin()
     assert said == ["READY=1\nWATCHDOG=1"]
+
+
+def test_the_file_is_the_predecessors_until_the_agent_has_begun(tmp_path: Path) -> None:
+    path = tmp_path / "pulse"
+    path.write_text("1 7")
+    pulse = Pulse(path, "2")
+    pulse.beat()
+    assert read(path) == ("1", "7")
+    pulse.begin()
+    assert read(path) == ("2", "2")
 
 
 def test_an_agents_end_is_announced(tmp_path: Path) -> None:

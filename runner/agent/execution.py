@@ -14,9 +14,10 @@ Whatever happens in between, a task's message is deleted only after its terminal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -24,6 +25,7 @@ import structlog
 from runner import outcomes
 from runner.agent.capture import Capture
 from runner.agent.holding import Holding, Started
+from runner.agent.journal import Start
 from runner.agent.recording import record
 from runner.agent.room import Shape, shape_of
 from runner.agent.station import Station
@@ -39,7 +41,7 @@ from runner.errors import (
     Unavailable,
 )
 from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome
-from runner.ports import ContainerSpec, Engine, LogWriter
+from runner.ports import ContainerSpec, Engine
 from runner.records import Refusal, RefusalKind
 from runner.units import format_size
 
@@ -61,6 +63,8 @@ async def execute(station: Station, lease: Lease) -> None:
         started = await _begin(station, lease)
     except RunnerError as error:
         log.warning("cannot begin", task=str(lease.task), error=str(error))
+        if lease.task in station.doubted:
+            station.doubted[lease.task] = lease.hidden_until
         await asyncio.sleep(PAUSE)  # the lease runs out and the message comes back: never a hot loop
         return
     if started is not None:
@@ -84,8 +88,8 @@ async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
     if not station.room.keep(lease.task, shape_of(job)):  # before it begins: then it costs nobody anything
         await station.queue.release(lease, station.room.given_back_for(lease.receives))
         return None
-    station.doubted.pop(lease.task, None)
     begun = await station.ledger.begin(lease, job, station.owner)
+    station.doubted.pop(lease.task, None)
     if isinstance(begun, Attempt):
         return job, Holding(lease, begun, job.limits.grace)
     await _turn_away(station, lease, begun)
@@ -133,27 +137,33 @@ async def _in_the_room(station: Station, job: Job, holding: Holding) -> Outcome:
 async def _run(station: Station, job: Job, holding: Holding, readying: Coroutine[Any, Any, Ready]) -> Outcome:
     try:
         ready = await _unless_stopped(holding, readying)
-        if ready is None:
-            return outcomes.never_started(holding.stopped.result(), holding.detail, station.now())
     except EngineError as error:
         return outcomes.of_error(error, station.now())
+    if ready is None or not station.heartbeat.keeps(holding):
+        return outcomes.never_started(holding.stopped.result(), holding.detail, station.now())
+    writer = station.logs.writer(holding.attempt)
+    capture = Capture(writer, ready.secrets)
     try:
-        container = await ready.engine.start(ready.spec, ready.capture)
+        container = await ready.engine.start(ready.spec, capture)
     except EngineError as error:
-        ready.writer.close()
+        writer.close()
+        if holding.cause is not None and isinstance(error, EngineUnavailable):
+            return outcomes.never_started(holding.cause, holding.detail, station.now())
         return outcomes.of_error(error, station.now())
-    started = Started(container, ready.capture, ready.writer)
+    if job.limits.timeout is not None and station.boot:
+        start = Start(station.boot, asyncio.get_running_loop().time())
+        station.journal.started(holding.attempt, start)
+    started = Started(container, capture, writer)
     return await see_through(station, job, holding, started, job.limits.timeout)
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """All that a start needs."""
+    """All that a start needs. `secrets`: what must not be seen in its output."""
 
     engine: Engine
     spec: ContainerSpec
-    capture: Capture
-    writer: LogWriter
+    secrets: Collection[str] = field(repr=False)
 
 
 async def _make_ready(
@@ -166,8 +176,7 @@ async def _make_ready(
     engine = station.engine_for(job)
     spec = await _spec(station, job, holding, secrets)
     await engine.prepare(job, station.room.slots)
-    writer = station.logs.writer(holding.attempt)
-    return Ready(engine, spec, Capture(writer, secrets.values()), writer)
+    return Ready(engine, spec, secrets.values())
 
 
 async def _unless_stopped(holding: Holding, work: Coroutine[Any, Any, T]) -> T | None:
@@ -213,6 +222,7 @@ async def _spec(station: Station, job: Job, holding: Holding, secrets: Mapping[s
         sidecars=job.sidecars,
         labels={"attempt": str(attempt)},
         index=task.index,
+        wanted=partial(station.heartbeat.keeps, holding),
     )
 
 

@@ -99,6 +99,11 @@ class Heartbeat:
             if at >= holding.held_until - kept_back:
                 holding.stop(StopCause.LEASE_LOST, "its lease could not be renewed in time")
 
+    def keeps(self, holding: Holding) -> bool:
+        """Whether it is to go on: looked at now, and not when the guard last did."""
+        self.expire(asyncio.get_running_loop().time())
+        return not holding.stopped.done()
+
     async def _touch(self, held: list[Holding]) -> None:
         asked = asyncio.get_running_loop().time()
         gone = {attempt.task for attempt in await self._ledger.touch([h.attempt for h in held])}

@@ -32,6 +32,7 @@ class Holding:
 
     `grace` is what its task may take to stop. In the loop's time: `held_until` is when another host may take the
     attempt over unless the ledger has seen a beat, `over_by` when a container that was told to stop must have done so.
+    `told_at`: when it was told, in epoch seconds as the engine counts; maybe by an earlier agent.
     """
 
     def __init__(self, lease: Lease, attempt: Attempt, grace: float) -> None:
@@ -40,6 +41,7 @@ class Holding:
         self.grace = grace
         self.over_by = math.inf
         self.held_until = lease.hidden_until
+        self.told_at: float | None = None
         self.started: Started | None = None
         self.metadata: Mapping[str, str] = {}
         self.detail = ""

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from runner.errors import Unavailable
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 TRIES = 20
 PAUSE = 0.025
 
@@ -60,6 +61,14 @@ def _try_lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def this_boot() -> str:
+    """An id of this machine's present boot, as Linux gives it; an empty string: there is none."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def new_incarnation() -> str:

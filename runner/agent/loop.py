@@ -61,10 +61,12 @@ class Agent:
         beats = [self._chore(work) for work in (station.heartbeat.run, station.heartbeat.guard)]
         try:
             await self._work()
-            await station.removals.all_done()
+            if not self._running:
+                await station.removals.all_done()
             await self._take_leave()
             if self._departure.for_good:
                 await station.host.retire()
+            await _end(*self._running)
         finally:
             await _end(*beats)
         if self._broken is not None and not self._departure.for_good:
@@ -162,7 +164,12 @@ class Agent:
             log.error("execution failed", exc_info=error)
 
     async def _finish_up(self) -> None:
+        """Until nothing runs, or nobody can end it: then the machine does, before the leases that are renewed to the
+        last run out, and whoever finds them so runs the tasks again."""
         while self._running:
+            if self._departure.for_good and self._upkeep.helpless:
+                log.error("what runs goes with the machine: no engine answers", tasks=len(self._running))
+                return
             # At each look anew: those that were between receive and begin a moment ago are held by the next.
             for holding in self._station.heartbeat.held:
                 self._departure.interrupt(holding)

@@ -11,17 +11,26 @@ def _nobody(state: str) -> None:
 
 
 class Pulse:
-    """`notify` is told the same in systemd's words, whether or not the file can be written."""
+    """`notify` is told the same in systemd's words, whether or not the file can be written, and before this agent has
+    `begun`: until then the file is its predecessor's, whose watchdog counts on."""
 
     def __init__(self, path: Path, incarnation: str, notify: Callable[[str], None] = _nobody) -> None:
         self._path = path
         self._incarnation = incarnation
         self._notify = notify
         self._count = 0
+        self._begun = False
+
+    def begin(self) -> None:
+        """What the predecessor left is this agent's now."""
+        self._begun = True
+        self.beat()
 
     def beat(self) -> None:
         self._count += 1
         self._notify("READY=1\nWATCHDOG=1")
+        if not self._begun:
+            return
         temporary = self._path.with_suffix(".new")
         try:
             temporary.write_text(f"{self._incarnation} {self._count}")

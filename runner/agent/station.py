@@ -26,6 +26,10 @@ async def nothing_lingers() -> None:
     return
 
 
+def nobody_to_tell() -> None:
+    return
+
+
 class NoRoles:
     """Implements `runner.ports.Roles` where nobody can assume one."""
 
@@ -44,6 +48,8 @@ class Station:
     """`ailing` tells of each engine why it does not answer, by name; an empty string or nothing: it does.
 
     `doubted`: tasks that another owner has and may have left, and the loop's time at which their messages show again.
+    `boot` names this boot of the machine, in which all loops count the same time; an empty string: that is not known.
+    `taken_over` hears that what an earlier agent left is renewed, and so is this one's to answer for.
     `flush`: what adapters hold back to send it in company (deletes, totals, logs) goes out; called at the end.
     """
 
@@ -65,6 +71,8 @@ class Station:
     doubted: dict[TaskId, float] = field(default_factory=dict)
     jitter: Callable[[], float] = random.random
     flush: Callable[[], Awaitable[None]] = nothing_lingers
+    boot: str = ""
+    taken_over: Callable[[], None] = nobody_to_tell
     roles: Roles = field(default_factory=NoRoles)
     routes: Routes = field(default_factory=lambda: Routes.of(Settings()))
 

@@ -33,6 +33,8 @@ READING_SHARE = 0.1
 LOGS_KEEP = 3600.0
 # With nothing to do and nobody who leads: far longer than a controller takes to come back, and far less than a night.
 ABANDONED = 1800.0
+# No engine answers: so long it may yet, and what runs be seen to its end.
+GIVEN_UP_AFTER = 600.0
 # A message that is to show again has done so by then, and somebody has taken it.
 DOUBT = 10.0
 # For how long receiving may fail before the host counts as unhealthy.
@@ -70,7 +72,7 @@ class Upkeep:
         self._emptiness = Emptiness(terms.confirm)
         self._reported = self._mended = self._read = self._examined = float("-inf")
         self._busy_at = self._led_at = asyncio.get_running_loop().time()
-        self._engines_away = ""
+        self._engines_away, self._away_since = "", float("inf")
         self._alone = False
         self._deaf, self._deaf_since = "", float("inf")
         self.unfit = UNSEEN
@@ -79,6 +81,11 @@ class Upkeep:
     def open(self) -> bool:
         """Whether work may be taken now."""
         return not self.unfit and not self._alone
+
+    @property
+    def helpless(self) -> bool:
+        """Whether no engine has answered for so long that what runs here is given up once the machine may go."""
+        return asyncio.get_running_loop().time() - self._away_since > GIVEN_UP_AFTER
 
     def busy(self) -> None:
         self._busy_at = asyncio.get_running_loop().time()
@@ -143,6 +150,7 @@ class Upkeep:
         if now - self._examined >= EXAMINE_EVERY:
             self._examined = now
             self._engines_away = await self._station.examine_engines()
+            self._away_since = min(self._away_since, now) if self._engines_away else float("inf")
         self._judge(await host.health() or self._engines_away)
         if self.unfit and now - self._mended >= MEND_EVERY:
             self._mended = now

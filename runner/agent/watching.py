@@ -12,6 +12,7 @@ import structlog
 
 from runner import outcomes
 from runner.agent.holding import Holding, Started
+from runner.agent.journal import Stop
 from runner.agent.station import Station
 from runner.errors import EngineError, EngineUnavailable
 from runner.model import Job, Kind, Outcome
@@ -68,19 +69,25 @@ async def _watch(
     ending = asyncio.ensure_future(_until(container.wait, "wait"))
     try:
         await asyncio.wait((ending, holding.stopped), timeout=time_left, return_when=asyncio.FIRST_COMPLETED)
-        if ending.done():
-            return ending.result(), _cause_of_own_exit(station, holding, ending.result())
-        holding.stop(StopCause.TIME_LIMIT, f"ran longer than its limit of {job.limits.timeout or 0:g} s")
-        cause = holding.stopped.result()
-        asked_at = station.now()
-        await _until(partial(container.stop, _grace(station, holding, cause)), "stop")
+        if not ending.done():
+            holding.stop(StopCause.TIME_LIMIT, f"ran longer than its limit of {job.limits.timeout or 0:g} s")
+            await _stop(station, holding, container)
         ended = await ending
-        if ended.finished_at < asked_at:
-            # Its end is told only when its output and its sidecars have ended too, or it ended while no agent lived.
+        # Its end is told only when its output and its sidecars have ended too, or it ended while no agent lived.
+        if holding.told_at is None or ended.finished_at < holding.told_at:
             return ended, _cause_of_own_exit(station, holding, ended)
-        return ended, cause
+        return ended, holding.cause
     finally:
         ending.cancel()
+
+
+async def _stop(station: Station, holding: Holding, container: Container) -> None:
+    cause = holding.stopped.result()
+    if holding.told_at is None:
+        holding.told_at = station.now()
+        # First: should this agent die before it can record that, its end must not be taken for the task's own.
+        station.journal.stopping(holding.attempt, Stop(cause, holding.detail, holding.told_at))
+    await _until(partial(container.stop, _grace(station, holding, cause)), "stop")
 
 
 async def _until(act: Callable[[], Awaitable[T]], what: str) -> T:

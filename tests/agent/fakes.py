@@ -30,6 +30,7 @@ class Behaviour:
     vanishes: bool = False
     error: EngineError | None = None
     on_wait: EngineError | None = None
+    on_stop: EngineError | None = None
 
 
 class FakeContainer:
@@ -75,6 +76,8 @@ class FakeContainer:
 
     async def stop(self, grace: float) -> None:
         self.told_to_stop_at = now()
+        if self.behaviour.on_stop is not None:
+            raise self.behaviour.on_stop
         if self.behaviour.survives_term:
             await asyncio.wait((self.ended,), timeout=grace)
             self.end(137, 9)

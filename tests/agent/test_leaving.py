@@ -12,15 +12,15 @@ import pytest
 
 from controller.simulation.clock import now
 from runner.agent.departure import RELEASE_BEFORE
-from runner.agent.upkeep import ABANDONED, Terms
+from runner.agent.upkeep import ABANDONED, GIVEN_UP_AFTER, Terms
 from runner.codec import encode_note
-from runner.errors import RunnerError
+from runner.errors import EngineUnavailable, RunnerError
 from runner.model import Kind, Limits, Status, TaskId
 from runner.ports import Notice
 from runner.records import Note
-from tests.agent.fakes import Behaviour, FakeHost
+from tests.agent.fakes import Behaviour, FakeEngine, FakeHost
 from tests.agent.play import Play, by_try, started
-from tests.agent.world import World, a_job
+from tests.agent.world import LEASE, World, a_job
 
 TASK = TaskId("job1", 0)
 FOR_EVER = 1_000_000.0
@@ -508,5 +508,101 @@ def test_an_agent_that_broke_says_so_in_the_end(play: Play) -> None:
         with pytest.raises(RunnerError, match="cannot go on"):
             await started(agent)
         assert not host.retired
+
+    play(scene)
+
+
+def test_a_task_in_doubt_stays_so_until_its_message_shows_again_though_it_could_not_be_begun(
+    play: Play,
+) -> None:
+    async def scene(world: World) -> None:
+        agent = world.agent()
+        doubted = world.stations["host-a"].doubted
+        doubted[TASK] = now()
+        world.refuse("host-a", "begin")
+        await world.submit(a_job())
+        running, begun_at = started(agent), asyncio.get_running_loop().time()
+        await asyncio.sleep(3)
+        assert doubted[TASK] == pytest.approx(begun_at + LEASE, abs=2.5)
+        running.cancel()
+
+    play(scene)
+
+
+class Stuck(FakeEngine):
+    """Once `away`, it never answers again: it says so when it is asked, and containers cannot be stopped."""
+
+    away = False
+
+    async def check(self) -> str:
+        return "it does not answer" if self.away else ""
+
+
+async def with_a_stuck_engine(world: World, seconds: float) -> asyncio.Task[None]:
+    """For so long, with a task that would run for ever; then the machine is to go, nobody says when."""
+    engine = Stuck(lambda _: Behaviour(seconds=FOR_EVER, on_stop=EngineUnavailable("it does not answer")))
+    agent = world.agent()
+    world.stations["host-a"].engines["process"] = engine  # type: ignore[index]
+    await world.submit(a_job())
+    running = started(agent)
+    await asyncio.sleep(10)
+    engine.away = True
+    await asyncio.sleep(seconds)
+    await given_notice(world, None)
+    await asyncio.sleep(60)
+    return running
+
+
+def test_a_machine_that_is_to_go_waits_for_an_engine_that_is_away_for_a_while(play: Play) -> None:
+    async def scene(world: World) -> None:
+        running = await with_a_stuck_engine(world, GIVEN_UP_AFTER / 2)
+        assert not running.done()
+        assert not world.hosts["host-a"].retired
+
+    play(scene)
+
+
+def test_a_machine_that_is_to_go_leaves_what_no_engine_can_end_to_others_without_a_record(play: Play) -> None:
+    async def scene(world: World) -> None:
+        running = await with_a_stuck_engine(world, GIVEN_UP_AFTER)
+        assert running.done()
+        assert world.hosts["host-a"].retired
+        assert (await world.task()).status is Status.RUNNING
+        started(world.agent("host-b"))
+        assert (await world.until_over(limit=4 * LEASE)).status is Status.SUCCEEDED
+        first, _ = await world.records.attempts(TASK)
+        assert first.outcome is not None
+        assert (first.outcome.kind, (await world.task()).user_failures) == (Kind.LOST, 0)
+
+    play(scene)
+
+
+def test_leases_are_renewed_while_a_machine_goes_with_what_no_engine_can_end(play: Play) -> None:
+    async def scene(world: World) -> None:
+        going = asyncio.create_task(with_a_stuck_engine(world, GIVEN_UP_AFTER))
+        await asyncio.sleep(GIVEN_UP_AFTER)
+        world.hosts["host-a"].retires_in = 5 * LEASE
+        started(world.agent("host-b"))
+        await going
+        await asyncio.sleep(3 * LEASE)
+        assert await world.records.attempts(TASK) == []
+        assert (await world.task()).attempt == 1
+
+    play(scene)
+
+
+def test_an_agent_alone_that_is_asked_to_stop_waits_for_an_engine_however_long_it_is_away(play: Play) -> None:
+    async def scene(world: World) -> None:
+        engine = Stuck(lambda _: Behaviour(seconds=FOR_EVER, on_stop=EngineUnavailable("it does not answer")))
+        agent = world.agent()
+        world.stations["host-a"].engines["process"] = engine  # type: ignore[index]
+        await world.submit(a_job())
+        running = started(agent)
+        await asyncio.sleep(10)
+        engine.away = True
+        agent.drain()
+        await asyncio.sleep(3 * GIVEN_UP_AFTER)
+        assert not running.done()
+        assert (await world.task()).status is Status.RUNNING
 
     play(scene)

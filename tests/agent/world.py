@@ -72,6 +72,8 @@ class World:
         self.stations: dict[str, Station] = {}
         self.alone = True
         self.pulses: Counter[str] = Counter()
+        self.taken_over: list[str] = []
+        self.boot = "first"
         self._lives = 0
         self._life: dict[str, Life] = {}
 
@@ -89,8 +91,9 @@ class World:
         queue: Any = Mortal(self.queue, life)
         ledger: Any = Mortal(self.ledger, life)
         engine: Any = Mortal(self.engine, life)
+        owner = f"{host}#{self._lives}"
         station = Station(
-            owner=f"{host}#{self._lives}",
+            owner=owner,
             host=fake,
             queue=queue,
             ledger=ledger,
@@ -107,6 +110,8 @@ class World:
             room=room,
             now=now,
             jitter=lambda: 0.0,
+            boot=self.boot,
+            taken_over=lambda: self.taken_over.append(owner),
             roles=self.roles,
         )
         self.stations[host] = station

@@ -114,6 +114,41 @@ async def test_an_engine_that_stays_away_is_unavailable(bench: Bench, private: P
     await private.start()
 
 
+@pytest.mark.parametrize("private", [("--live-restore",)], indirect=True)
+async def test_a_task_is_seen_again_after_an_engine_was_away_for_longer_than_anybody_waited(
+    bench: Bench, private: PrivateEngine
+) -> None:
+    assert isinstance(bench.rig, DockerRig)
+    impatient = Bench(bench.rig, bench.host, await bench.rig.docker(bench.host, private.url, patience=0.5))
+    container, output = await impatient.start(impatient.script("echo before; sleep 6; echo after; exit 7"))
+    await has_written(output, b"before\n")
+    await private.end(signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable, match="did not answer"):
+            await within(container, 30.0)
+    await private.start()
+    ended = await within(container, 60.0)
+    assert (ended.vanished, ended.exit_code) == (False, 7)
+    assert output.data == b"before\nafter\n"
+
+
+@pytest.mark.parametrize("private", [("--live-restore",)], indirect=True)
+async def test_a_task_that_was_out_of_sight_has_its_grace_when_it_is_stopped(
+    bench: Bench, private: PrivateEngine
+) -> None:
+    assert isinstance(bench.rig, DockerRig)
+    impatient = Bench(bench.rig, bench.host, await bench.rig.docker(bench.host, private.url, patience=0.5))
+    script = "trap 'sleep 1; exit 3' TERM; echo ready; while :; do sleep 0.1; done"
+    container, output = await impatient.start(impatient.script(script))
+    await has_written(output, b"ready\n")
+    await private.end(signal.SIGKILL)
+    with pytest.raises(EngineUnavailable, match="did not answer"):
+        await within(container, 30.0)
+    await private.start()
+    await container.stop(20.0)
+    assert (await within(container, 10.0)).exit_code == 3
+
+
 async def test_an_engine_that_hangs_is_unhealthy(faulty: Proxy, tmp_path: Path, host: str) -> None:
     rig = DockerRig(tmp_path)
     engine = await rig.docker(host, docker_host=faulty.url)

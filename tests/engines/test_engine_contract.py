@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from runner.errors import ImageError, StartError
+from runner.errors import EngineUnavailable, ImageError, StartError
 from tests.engines.helpers import gone, has_written, run, within
 from tests.engines.rigs import Ability, Bench
 
@@ -163,3 +163,9 @@ async def test_preparing_is_repeatable(bench: Bench) -> None:
 
 async def test_an_engine_that_works_has_no_complaint(bench: Bench) -> None:
     assert await bench.engine.check() == ""
+
+
+async def test_what_is_not_wanted_any_more_is_not_started_and_leaves_nothing(bench: Bench) -> None:
+    with pytest.raises(EngineUnavailable, match="not wanted any more"):
+        await bench.start(bench.script("true", wanted=lambda: False))
+    assert await bench.rig.leftovers(bench.host) == []

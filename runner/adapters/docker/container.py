@@ -59,6 +59,8 @@ class DockerContainer:
         self._sandbox = made.sandbox
         self._stop_by: float | None = None  # the loop's time by which all of it is to have ended
         self._stopping = False
+        self._breaks: int | None = None  # while it is out of sight: the events' breaks before that
+        self._unread_since: float | None = None  # epoch seconds; None: whatever feeds has it all
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._feed: asyncio.Task[bool] | None = None
         self._removal: asyncio.Task[None] | None = None
@@ -84,11 +86,13 @@ class DockerContainer:
         return self._made.started_at
 
     async def wait(self) -> Exit:
+        self._look_again()
         return await asyncio.shield(self._life)
 
     async def stop(self, grace: float) -> None:
         """Raises EngineUnavailable if the engine cannot say that it has ended."""
         self._stopping = True
+        self._look_again()
         stop_by = asyncio.get_running_loop().time() + grace
         self._stop_by = stop_by if self._stop_by is None else min(stop_by, self._stop_by)
         for signal, patience in (("SIGTERM", grace), ("SIGKILL", KILL)):
@@ -122,10 +126,16 @@ class DockerContainer:
         await asyncio.wait((self._over, self._life), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return self._over.done()
 
+    def _look_again(self) -> None:
+        """The engine may be back after it was away for longer than anybody waited."""
+        life = self._life
+        if life.done() and not life.cancelled() and isinstance(life.exception(), EngineUnavailable):
+            self._life = self._site.background.spawn(self._live())
+
     async def _live(self) -> Exit:
         watching = self._site.background.spawn(self._made.meter.watch(self._made.id))
         try:
-            await self._listen(0.0)
+            self._listen()
             details, lost = await self._until_ended()
         finally:
             watching.cancel()
@@ -145,25 +155,32 @@ class DockerContainer:
         """What the engine says of its end; or nothing, and why that cannot be told."""
         pause = FIRST_PAUSE
         while True:
-            breaks = self._site.signals.breaks
-            broken_at = None
-            try:
-                await self._site.api.wait(self._made.id)
-                details: Details | None = await self._site.api.inspect(self._made.id)
-            except (ApiError, NoAnswerError) as error:
-                log.debug("no word of the end", name=self.name, error=str(error))
-                broken_at = self._site.now()
-                details = await self._find_again()
+            details = await self._next_word()
             if details is None:
                 return None, REMOVED
             if not is_running(details):
-                return await self._believed(details, None if broken_at is None else breaks)
-            if broken_at is None:
+                return await self._believed(details, self._breaks)
+            if self._breaks is None:
                 pause = FIRST_PAUSE
             else:
-                await self._listen(broken_at)
+                self._breaks = None
+                self._listen()
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
+
+    async def _next_word(self) -> Details | None:
+        """What the engine says of it, once it has ended or was out of sight; None: there is no such container."""
+        if self._breaks is None:
+            breaks = self._site.signals.breaks
+            try:
+                await self._site.api.wait(self._made.id)
+                return await self._site.api.inspect(self._made.id)
+            except (ApiError, NoAnswerError) as error:
+                log.debug("no word of the end", name=self.name, error=str(error))
+                self._breaks = breaks
+                if self._unread_since is None:
+                    self._unread_since = self._site.now()
+        return await self._find_again()
 
     async def _believed(self, details: Details, breaks: int | None) -> tuple[Details | None, str]:
         """An end we did not ask for may be the program's own or somebody's doing, but not the engine's
@@ -195,23 +212,27 @@ class DockerContainer:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
 
-    async def _listen(self, since: float) -> None:
+    def _listen(self) -> None:
         """See that its output is delivered: from the stream attached at the start, else from the engine's
-        log.
+        log, for which nobody waits: an engine may not begin to answer before there is something to tell.
         """
-        if self._feed is not None and not self._feed.done():
-            return
-        stream = self._made.stream if self._feed is None else None
+        if self._feed is None and self._made.stream is not None:
+            self._feed = self._site.background.spawn(pump(self._made.stream, self._output))
+        elif self._feed is None or self._feed.done():
+            self._feed = self._site.background.spawn(self._read_log(self._unread_since or 0.0))
+        self._unread_since = None
+
+    async def _read_log(self, since: float) -> bool:
         try:
-            stream = stream or await self._site.api.logs(self._made.id, since)
+            stream = await self._site.api.logs(self._made.id, since)
         except (ApiError, NoAnswerError) as error:
             log.warning("cannot read the output", name=self.name, error=str(error))
-            return
-        self._feed = self._site.background.spawn(pump(stream, self._output))
+            self._unread_since = since
+            return False
+        return await pump(stream, self._output)
 
     async def _drain(self) -> str:
-        if self._feed is None:
-            return "its output could not be read"
+        assert self._feed is not None
         await asyncio.wait((self._feed,), timeout=DRAIN)
         if self._feed.done():
             return "" if self._feed.result() else "the end of its output may be missing"

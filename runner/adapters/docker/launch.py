@@ -62,8 +62,8 @@ async def create(api: Api, name: str, body: Body) -> str:
     return await _insist(try_once, look, f"create {name}")
 
 
-async def start(api: Api, container: str) -> None:
-    """Start it, if it was not. Raises StartError, EngineUnavailable, SandboxGoneError."""
+async def start(api: Api, container: str, wanted: Callable[[], bool]) -> None:
+    """Start it, if it was not and is still `wanted`. Raises StartError, EngineUnavailable, SandboxGoneError."""
 
     async def look() -> bool | None:
         # It may have run to its end meanwhile: starting it again would run the task twice.
@@ -71,6 +71,9 @@ async def start(api: Api, container: str) -> None:
         return True if found is not None and has_started(found) else None
 
     async def try_once() -> bool:
+        if not wanted():
+            message = f"{container[:12]} is not wanted any more"
+            raise EngineUnavailable(message)
         await api.start(container)
         return True
 

@@ -128,7 +128,7 @@ class _Start:
         sidecars = await self._start_sidecars(task)
         stream = await self.site.api.attach(task)
         try:
-            await launch.start(self.site.api, task)
+            await launch.start(self.site.api, task, self.spec.wanted)
         except BaseException:
             stream.close()
             raise
@@ -173,7 +173,7 @@ class _Start:
             body = sidecar_body(self.spec, sidecar, self.placing, scratch)
             container = await self._create(sidecar_name(self.name, sidecar), body)
             await self._check(container, image, sidecar.command, dict(sidecar.env))
-            await launch.start(self.site.api, container)
+            await launch.start(self.site.api, container, self.spec.wanted)
         except StartError as error:
             message = f"sidecar {sidecar.name}: {error}"
             raise StartError(message) from error

@@ -20,7 +20,7 @@ from runner.adapters.process.removal import remove_tree
 from runner.adapters.process.scratch import Scratch, path_part
 from runner.adapters.process.spawn import spawn
 from runner.adapters.process.workspace import Companion, Workspace
-from runner.errors import StartError
+from runner.errors import EngineUnavailable, StartError
 from runner.model import Job, Mount, Sidecar
 from runner.ports import Clock, Container, ContainerSpec, Output
 
@@ -62,6 +62,9 @@ class ProcessEngine:
         try:
             for sidecar in spec.sidecars:
                 workspace.companions += [self._accompany(sidecar, workspace)]
+            if not spec.wanted():
+                msg = f"{spec.name} is not wanted any more"
+                raise EngineUnavailable(msg)
             container = self._run(spec, output, workspace)
         except BaseException:
             await workspace.clear()

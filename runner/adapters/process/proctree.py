@@ -96,10 +96,16 @@ def lives(process: psutil.Process) -> bool:
 def _stat(pid: int) -> list[str]:
     """What the kernel says of it, from its state on; nothing if it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(") ")[2].split()
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return []
+    try:
+        # At once, and as bytes: a third of the time, which each task takes. All numbers at their longest fit.
+        return os.read(file, 4096).rpartition(b") ")[2].decode().split()
+    except OSError:
+        return []
+    finally:
+        os.close(file)
 
 
 def _children_of_thread(path: str) -> list[int]:
