@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from controller.ports import DeadLetters, Records
 from controller.simulation.services.dynamodb import DynamoDb
@@ -76,7 +77,7 @@ class AwsRig:
         return self._sqs.queue(queues)
 
     def ledger(self) -> Ledger:
-        return make_ledger(self._aws, self._table, self._clock)
+        return make_ledger(self._aws, self._table, self._clock, self.advance)
 
     def records(self) -> Records:
         return make_records(self._aws, self._table, self._clock)
@@ -101,8 +102,11 @@ class AwsRig:
         await self._aws.close()
 
 
-def make_ledger(aws: Aws, table: str, now: Clock) -> Ledger:
-    return ExactLedger(Table(aws, table, lambda: 0.5), now, LEASE, a_name("ledger"), linger=0.0, fresh=0.0)
+def make_ledger(
+    aws: Aws, table: str, now: Clock, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> Ledger:
+    own = Table(aws, table, lambda: 0.5)
+    return ExactLedger(own, now, LEASE, a_name("ledger"), linger=0.0, fresh=0.0, wait=wait)
 
 
 def make_records(aws: Aws, table: str, now: Clock) -> Records:

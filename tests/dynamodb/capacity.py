@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from runner.aws import Aws, Reply
+from tests.aws.items import keys_of
 
 Wire = Mapping[str, Any]
-WRITES = ("put_item", "update_item", "delete_item")
 
 
 def size_of(item: Wire) -> int:
@@ -72,18 +72,17 @@ class Metered:
     async def call(
         self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
     ) -> Reply:
-        if operation not in WRITES:
-            reply = await self._aws.call(service, operation, urgent=urgent, **parameters)
-            for pk, consumed in reads(operation, parameters, reply):
-                self.reads[_kind(pk)] += consumed
-            return reply
-        given = parameters.get("Key") or parameters["Item"]
-        key = {name: given[name] for name in ("pk", "sk")}
-        before = await self._item(parameters["TableName"], key)
+        keys = keys_of(operation, parameters)
+        table = str(parameters.get("TableName") or _table_of(parameters))
+        before = [await self._item(table, key) for key in keys]
         try:
-            return await self._aws.call(service, operation, urgent=urgent, **parameters)
+            reply = await self._aws.call(service, operation, urgent=urgent, **parameters)
         finally:
-            self._charge(key["pk"]["S"], before, await self._item(parameters["TableName"], key))
+            for key, found in zip(keys, before, strict=True):
+                self._charge(key["pk"]["S"], found, await self._item(table, key))
+        for pk, consumed in reads(operation, parameters, reply):
+            self.reads[_kind(pk)] += consumed
+        return reply
 
     async def _item(self, table: str, key: Wire) -> Wire:
         reply = await self._aws.call("dynamodb", "get_item", TableName=table, Key=key)
@@ -96,6 +95,11 @@ class Metered:
         self.largest[kind] = max(self.largest[kind], *sizes)
 
     async def close(self) -> None: ...
+
+
+def _table_of(parameters: Mapping[str, Any]) -> str:
+    """Of statements: the first name that they quote."""
+    return "".join(str(each["Statement"]).split('"')[1] for each in parameters.get("Statements", ())[:1])
 
 
 def _kind(pk: str) -> str:
@@ -119,9 +123,8 @@ class Heat:
     async def call(
         self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
     ) -> Reply:
-        if operation in WRITES:
-            given = parameters.get("Key") or parameters["Item"]
-            self._writes[given["pk"]["S"], int(asyncio.get_running_loop().time())] += 1
+        for key in keys_of(operation, parameters):
+            self._writes[key["pk"]["S"], int(asyncio.get_running_loop().time())] += 1
         return await self._aws.call(service, operation, urgent=urgent, **parameters)
 
     async def close(self) -> None: ...

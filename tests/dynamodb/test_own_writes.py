@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from runner.adapters.dynamodb.records import DynamoRecords
 from runner.aws import Aws, Reply, Trouble
 from runner.errors import Unavailable
 from runner.model import Attempt, Status, TaskId
-from runner.records import Counts, Ending
+from runner.records import Counts, Ending, RefusalKind
+from tests.aws.items import LOT
 from tests.aws.wrappers import an_error, fails, loses_the_reply
 from tests.dynamodb.emulator import a_name
-from tests.dynamodb.world import EPOCH, JOB, World, ask, begin, fail, give_back, read, refused, succeed
+from tests.dynamodb.world import EPOCH, JOB, LEASE, World, ask, begin, fail, give_back, read, refused, succeed
 
 FIRST_AND_SECOND = (loses_the_reply, fails("ReadTimeout", Trouble.UNREACHABLE))
 
@@ -51,6 +54,31 @@ async def test_a_beginning_whose_reply_was_lost_is_ours(
     await records.register(JOB)
     world.faulty.plan("put_item", loses_the_reply)
     assert (await begin(ledger)).number == 1
+
+
+async def test_beginnings_and_ends_that_went_together_and_whose_reply_was_lost_are_ours_and_counted_once(
+    world: World, ledger: DynamoLedger, records: DynamoRecords
+) -> None:
+    await records.register(JOB)
+    world.faulty.plan(LOT, loses_the_reply)
+    begun = await asyncio.gather(*(begin(ledger, index=index) for index in JOB.array))
+    assert [attempt.number for attempt in begun] == [1, 1, 1]
+    world.faulty.plan(LOT, loses_the_reply)
+    assert await asyncio.gather(*(succeed(ledger, attempt) for attempt in begun)) == [True] * 3
+    assert (await read(records)).counts == Counts(succeeded=3)
+
+
+async def test_ends_that_went_together_and_were_given_up_as_lost_are_counted_when_they_are_told_again(
+    world: World, ledger: DynamoLedger, records: DynamoRecords
+) -> None:
+    await records.register(JOB)
+    begun = await asyncio.gather(*(begin(ledger, index=index) for index in JOB.array))
+    world.faulty.plan(LOT, loses_the_reply)
+    world.faulty.plan("update_item", *[fails("ReadTimeout", Trouble.UNREACHABLE)] * 3)
+    told = await asyncio.gather(*(succeed(ledger, each) for each in begun), return_exceptions=True)
+    assert all(isinstance(each, Unavailable) for each in told)
+    assert await asyncio.gather(*(succeed(ledger, attempt) for attempt in begun)) == [True] * 3
+    assert (await read(records)).counts == Counts(succeeded=3)
 
 
 async def test_whatever_is_lost_of_the_replies_all_attempts_are_ours(
@@ -133,6 +161,99 @@ async def test_a_beginning_given_up_as_lost_is_counted_when_it_is_found(
     await refused(ledger)
     await ledger.flush()
     assert (await read(records)).counts == Counts(runnable=2, running=1)
+
+
+async def test_a_beginning_given_up_as_lost_goes_on_when_its_owner_finds_it(
+    world: World, ledger: DynamoLedger, records: DynamoRecords
+) -> None:
+    await records.register(JOB)
+    world.faulty.plan("put_item", *FIRST_AND_SECOND)
+    with pytest.raises(Unavailable):
+        await begin(ledger)
+    found = await begin(ledger)
+    assert (found.number, found.tries, found.infra_failures) == (1, 1, 0)
+    assert await succeed(ledger, found)
+    assert (await read(records)).counts == Counts(runnable=2, succeeded=1)
+
+
+async def test_of_two_messages_one_finds_it(
+    world: World, ledger: DynamoLedger, records: DynamoRecords
+) -> None:
+    await records.register(JOB)
+    world.faulty.plan("put_item", *FIRST_AND_SECOND)
+    with pytest.raises(Unavailable):
+        await begin(ledger)
+    both = await asyncio.gather(*(ask(ledger, message=message) for message in ("message-1", "message-2")))
+    assert sorted(isinstance(each, Attempt) for each in both) == [False, True]
+
+
+async def test_one_that_was_found_again_is_not_taken_over_by_who_had_taken_it_for_lost(
+    world: World, ledger: DynamoLedger, records: DynamoRecords
+) -> None:
+    await records.register(JOB)
+    world.faulty.plan("put_item", *FIRST_AND_SECOND)
+    with pytest.raises(Unavailable):
+        await begin(ledger, owner="anna#1")
+    await refused(world.ledger(), owner="bert#1")
+    world.skew += LEASE * 1.2
+    begun: list[Attempt] = []
+
+    async def meanwhile(seconds: float) -> None:
+        begun.append(await begin(ledger, owner="anna#1", message="message-2"))
+
+    await refused(world.ledger(wait=meanwhile), owner="bert#1")
+    assert await succeed(ledger, *begun)
+
+
+class Interrupted:
+    """Before the first change that it makes something else happens."""
+
+    def __init__(self, aws: Aws, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._aws = aws
+        self._meanwhile: Callable[[], Awaitable[None]] | None = meanwhile
+
+    async def call(
+        self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
+    ) -> Reply:
+        if operation == "update_item" and self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            await meanwhile()
+        return await self._aws.call(service, operation, urgent=urgent, **parameters)
+
+    async def close(self) -> None: ...
+
+
+async def test_one_that_is_found_again_just_before_another_would_record_it_as_lost_goes_on(
+    world: World, ledger: DynamoLedger, records: DynamoRecords
+) -> None:
+    await records.register(JOB)
+    world.faulty.plan("put_item", *FIRST_AND_SECOND)
+    with pytest.raises(Unavailable):
+        await begin(ledger, owner="anna#1")
+    await refused(world.ledger(), owner="bert#1")
+    world.skew += LEASE * 1.2
+    begun: list[Attempt] = []
+
+    async def meanwhile() -> None:
+        begun.append(await begin(ledger, owner="anna#1", message="message-2"))
+
+    bert = world.ledger(Interrupted(world.counting, meanwhile))
+    assert (await refused(bert, owner="bert#1")).kind is RefusalKind.HELD
+    assert await succeed(ledger, *begun)
+
+
+async def test_one_that_somebody_took_over_meanwhile_is_not_ours(
+    world: World, ledger: DynamoLedger, records: DynamoRecords
+) -> None:
+    await records.register(JOB)
+    world.faulty.plan("put_item", *FIRST_AND_SECOND)
+    with pytest.raises(Unavailable):
+        await begin(ledger, owner="anna#1")
+    bert = world.ledger()
+    await refused(bert, owner="bert#1")
+    world.skew += LEASE * 1.2
+    await begin(bert, owner="bert#1")
+    assert (await refused(ledger, owner="anna#1")).kind is RefusalKind.HELD
 
 
 async def test_a_job_whose_storing_nobody_heard_of_was_stored_by_this_call(

@@ -29,6 +29,12 @@ def after_window(before: Standing, *indices: int, cursor: int = 6) -> Standing:
     return sent
 
 
+def all_scanned(before: Standing) -> Standing:
+    scanned = standing.scanned_to(before, before.resend_end)
+    assert scanned is not None
+    return scanned
+
+
 def test_a_first_round_has_nothing_to_send_again() -> None:
     assert not SENT.scanning
 
@@ -117,8 +123,25 @@ def test_what_runs_counts_as_queued_in_any_case() -> None:
     assert ended_and_reopened(SENT).queued(Total(running=2)) == 2
 
 
+def test_what_was_counted_only_after_the_round_was_opened_is_to_be_sent_again_too() -> None:
+    again = standing.reopened(SENT, Total(failed=1, earlier=2), 2.0)
+    assert again.queued(Total(earlier=3)) == 5
+    assert again.queued(Total(earlier=6)) == 2
+    assert after_window(again, 0, 1, 2).queued(Total(earlier=6)) == 5
+
+
+def test_so_it_is_in_the_round_after() -> None:
+    again = standing.reopened(SENT, Total(failed=1), 2.0)
+    assert standing.reopened(again, Total(failed=1, earlier=4), 3.0).queued(Total(earlier=5)) == 1
+
+
+def test_until_a_round_has_been_searched_to_its_end_there_is_room_for_one_more() -> None:
+    again = after_window(standing.reopened(SENT, Total(failed=1), 2.0), 0)
+    assert (again.queued(Total(earlier=1)), all_scanned(again).queued(Total(earlier=1))) == (5, 6)
+
+
 def test_what_was_cancelled_too_late_is_not_queued_until_it_is_sent_again() -> None:
-    again = after_window(ended_and_reopened(SENT, Total(running=1)), 0, 1, 2, 3, 4)
+    again = all_scanned(after_window(ended_and_reopened(SENT, Total(running=1)), 0, 1, 2, 3, 4))
     late = Total(lifted=1)
     assert again.queued(late) == 5
     sent = standing.window_sent(again, ARRAY, Window((5,), 6, 2), lifted=(5,), most=1)

@@ -47,6 +47,21 @@ def test_failures_of_an_earlier_round_do_not_count_in_this() -> None:
     assert total([pack(each) for each in counted([(Status.FAILED, 0, 0)], 1)], 2, 10).failed == 0
 
 
+def test_they_count_as_ended_earlier() -> None:
+    ends: list[tuple[Status | None, int, int]] = [
+        (Status.FAILED, 0, 0),
+        (Status.CANCELLED, 0, 1),
+        (None, 0, 0),
+    ]
+    found = [total(map(pack, counted(ends, 2)), round_, 10).earlier for round_ in (1, 2)]
+    assert found == [0, 2]
+
+
+def test_sums_of_a_job_that_is_over_tell_what_had_ended_earlier() -> None:
+    before = total([pack(each) for each in counted([(Status.FAILED, 0, 0)], 1)], 2, 10)
+    assert total([pack_total(before, 2)], 2, 10).earlier == 1
+
+
 def test_what_a_dead_source_never_said_makes_no_more_tasks_run_than_are_left() -> None:
     lost = [(None, 0, 0), (None, 0, 0), (Status.SUCCEEDED, 0, 0)]
     found = total(map(pack, counted(lost, 1)), 1, 2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.aws import Trouble
@@ -65,6 +67,53 @@ async def test_an_owner_that_beats_keeps_its_task_whatever_the_clocks_say(
     await ledger.touch([held])
     world.skew += 300.0
     assert (await refused(ledger, owner="bert#1")).kind is RefusalKind.HELD
+
+
+async def test_an_owner_that_beats_in_time_keeps_its_task_though_the_clocks_are_minutes_apart(
+    world: World, ledger: DynamoLedger, held: Attempt
+) -> None:
+    """Its message was delivered twice at once, and it had no time to beat in between."""
+    world.skew += 300.0
+    waited: list[float] = []
+
+    async def meanwhile(seconds: float) -> None:
+        waited.append(seconds)
+        await ledger.touch([held])
+
+    refusal = await refused(world.ledger(wait=meanwhile), owner="bert#1")
+    assert (refusal.kind, waited) == (RefusalKind.HELD, [LEASE / 3])
+    assert await succeed(ledger, held)
+
+
+async def test_who_is_refused_does_not_wait_for_it(world: World, ledger: DynamoLedger) -> None:
+    await world.records().register(JOB)
+    attempt = await begin(ledger, owner="anna#1")
+
+    async def never(seconds: float) -> None:
+        pytest.fail("waited")
+
+    bert = world.ledger(wait=never)
+    for beats in (False, False, True):
+        if beats:
+            await ledger.touch([attempt])
+            world.skew += LEASE * 1.2
+        await refused(bert, owner="bert#1")
+
+
+def test_who_has_itself_seen_no_beat_for_a_lease_waits_no_longer() -> None:
+    async def never(seconds: float) -> None:
+        pytest.fail("waited")
+
+    async def main() -> int:
+        world = await World.make()
+        await world.records().register(JOB)
+        await begin(world.ledger(), owner="anna#1")
+        bert = world.ledger(wait=never)
+        refusal = await refused(bert, owner="bert#1")
+        await asyncio.sleep(refusal.retry_after or 0.0)
+        return (await begin(bert, owner="bert#1")).number
+
+    assert virtual_time.run(main()) == 2
 
 
 async def test_beats_of_a_new_process_for_an_adopted_attempt_are_seen(

@@ -10,7 +10,7 @@ from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.adapters.dynamodb.table import Condition
 from runner.model import Status, TaskId
-from runner.records import Ending
+from runner.records import Counts, Ending
 from tests.dynamodb.world import EPOCH, JOB, World, begin, give_back, read, send_all, succeed
 
 DAY = 86_400.0
@@ -69,6 +69,47 @@ def test_a_job_that_outlived_its_history_says_which_setting_ended_it() -> None:
     reason = virtual_time.run(main())
     assert "30d after it was submitted" in reason
     assert "fleet.history" in reason
+
+
+async def cancelled_though_nothing_was_counted(world: World, records: DynamoRecords, *, ended: bool) -> None:
+    """Of one task's beginning and, if it `ended`, of its success."""
+    await records.register(JOB)
+    await send_all(records)
+    dead = world.ledger(linger=60.0)
+    attempt = await begin(dead)
+    if ended:
+        finishing = asyncio.create_task(succeed(dead, attempt))
+        while (await records.tasks(JOB.id))[0].status is Status.RUNNING:
+            await asyncio.sleep(0)
+        finishing.cancel()
+    await records.end(JOB.id, Ending(Status.CANCELLED, "", EPOCH))
+
+
+async def test_a_job_that_was_cancelled_is_counted_anew_before_its_counts_stand_for_ever(
+    world: World,
+) -> None:
+    records = world.records(patience=0.0)
+    await cancelled_though_nothing_was_counted(world, records, ended=True)
+    before = (await read(records)).counts
+    await records.tidy()
+    assert (before, (await read(records)).counts) == (Counts(cancelled=3), Counts(succeeded=1, cancelled=2))
+
+
+async def test_it_is_counted_anew_once_and_then_leaves_the_list(world: World) -> None:
+    records = world.records(patience=0.0)
+    await cancelled_though_nothing_was_counted(world, records, ended=True)
+    before = len(world.written())
+    for _ in range(3):
+        await records.tidy()
+    written = [key["pk"].partition("#")[0] for key in world.written()[before:]]
+    assert written == ["S", "J", "U"]
+
+
+async def test_a_job_of_which_a_task_turns_out_to_run_is_not_over(world: World) -> None:
+    records = world.records(patience=0.0)
+    await cancelled_though_nothing_was_counted(world, records, ended=False)
+    await records.tidy()
+    assert [record.counts.running for record in await records.tidy()] == [1]
 
 
 async def test_a_record_that_cannot_be_read_keeps_no_other_job_from_being_seen_to(

@@ -17,6 +17,7 @@ from runner.array import Array
 from runner.aws import Aws
 from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
 from runner.records import JobRecord, Refusal, Verdict
+from tests.aws.items import keys_of
 from tests.aws.wrappers import Counting, Faulty
 from tests.dynamodb.embedded import EmbeddedDynamo
 from tests.dynamodb.emulator import a_name, create_table
@@ -58,10 +59,13 @@ class World:
     def now(self) -> float:
         return EPOCH + asyncio.get_running_loop().time() - self._started + self.skew
 
+    async def pass_by(self, seconds: float) -> None:
+        self.skew += seconds
+
     def ledger(self, aws: Aws | None = None, **settings: Any) -> DynamoLedger:
         """Another process's. Without settings everything is written at once and read anew."""
         table = self.table_of(aws) if aws else self.table
-        given = {"linger": 0.0, "fresh": 0.0, **settings}
+        given = {"linger": 0.0, "fresh": 0.0, "wait": self.pass_by, **settings}
         return DynamoLedger(table, self.now, LEASE, a_name("ledger"), **given)
 
     def records(self, **settings: Any) -> DynamoRecords:
@@ -69,13 +73,11 @@ class World:
 
     def written(self) -> Sequence[Mapping[str, Any]]:
         """The keys of what was written, in order; not by transactions."""
-        writes = ("put_item", "update_item", "delete_item")
-        found = []
-        for operation, given in self.counting.calls:
-            if operation in writes:
-                key = given.get("Key") or given["Item"]
-                found.append({"pk": key["pk"]["S"], "sk": key["sk"]["S"]})
-        return found
+        return [
+            {"pk": key["pk"]["S"], "sk": key["sk"]["S"]}
+            for operation, given in self.counting.calls
+            for key in keys_of(operation, given)
+        ]
 
     def writes_to(self, prefix: str) -> int:
         return sum(key["pk"].startswith(prefix) for key in self.written())

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 TABLE = "a-table"
+LOT = "batch_execute_statement"
 
 
 class Request(NamedTuple):
@@ -248,9 +249,42 @@ def _batch(keys: Sequence[Mapping[str, Any]]) -> Request:
     return Request("batch_get_item", {"RequestItems": {TABLE: {"Keys": keys, "ConsistentRead": True}}})
 
 
+@st.composite
+def statements(draw: st.DrawFn) -> Request:
+    """To different items: the emulator takes several to one, one after the other."""
+    keys = draw(st.lists(KEYS, min_size=1, max_size=4, unique_by=str))
+    given = [draw(_insert(key) | _update(key)) for key in keys]
+    return Request(LOT, {"Statements": [{**each, **draw(_shown())} for each in given]})
+
+
+def _insert(key: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    def made(rest: Mapping[str, Any]) -> dict[str, Any]:
+        item = {**key, **rest}
+        names = ", ".join(f"'{name}': ?" for name in item)
+        text = f'INSERT INTO "{TABLE}" VALUE {{{names}}}'
+        return {"Statement": text, "Parameters": list(item.values())}
+
+    return st.fixed_dictionaries({}, optional=dict(ATTRIBUTES)).map(made)
+
+
+@st.composite
+def _update(draw: st.DrawFn, key: Mapping[str, Any]) -> dict[str, Any]:
+    names = draw(st.permutations(sorted(ATTRIBUTES)))
+    sets, removed = names[: draw(st.integers(1, 3))], names[3 : 3 + draw(st.integers(0, 2))]
+    compared = draw(st.lists(NAMES, max_size=2, unique=True))
+    changes = [f'SET "{name}" = ?' for name in sets] + [f'REMOVE "{name}"' for name in removed]
+    where = " AND ".join(f'"{name}" = ?' for name in (*key, *compared))
+    values = [draw(ATTRIBUTES[name]) for name in (*sets, *compared)]
+    return {
+        "Statement": f'UPDATE "{TABLE}" {" ".join(changes)} WHERE {where}',
+        "Parameters": [*values[: len(sets)], *key.values(), *values[len(sets) :]],
+    }
+
+
 REQUESTS = st.one_of(
     single_writes(),
     single_writes(),
+    statements(),
     transactions(),
     queries(),
     KEYS.map(_get),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from controller.simulation.services.dynamodb import DynamoDb
 from runner.aws import Aws, AwsError, Reply
 from tests.dynamodb.emulator import connect, create_table, endpoint
-from tests.simulation_services.requests import REQUESTS, TABLE, Request
+from tests.simulation_services.requests import LOT, REQUESTS, TABLE, Request
 
 EPOCH = 1_700_000_000.0
 _numbers = count(1)
@@ -41,7 +41,9 @@ async def ask_emulator(emulator: Aws, request: Request) -> tuple[Any, float | No
     given = {**request.parameters, "ReturnConsumedCapacity": "TOTAL"}
     said = await answer(emulator, Request(request.operation, given))
     consumed = said.pop("ConsumedCapacity", None) if isinstance(said, dict) else None
-    if consumed is None:
+    if (
+        consumed is None or request.operation == LOT
+    ):  # it takes one for each statement, whatever the item's size
         return said, None
     each = [consumed] if isinstance(consumed, dict) else consumed
     return said, sum(entry["CapacityUnits"] for entry in each)
@@ -54,7 +56,14 @@ async def answer(aws: Aws, request: Request) -> Any:
         reasons = [(each["Code"], each.get("Item")) for each in error.details.get("CancellationReasons", ())]
         return error.code, error.resource, error.trouble, error.details.get("Item"), reasons
     said = {name: value for name, value in reply.items() if name != "ResponseMetadata"}
+    if request.operation == LOT:
+        return [(each.get("TableName"), *error_of(each)) for each in said["Responses"]]
     return {**said, "Responses": sorted_by_key(said)} if "Responses" in said else said
+
+
+def error_of(statement: Mapping[str, Any]) -> tuple[Any, Any]:
+    error = statement.get("Error", {})
+    return error.get("Code"), error.get("Item")
 
 
 def sorted_by_key(reply: Reply) -> Sequence[Any]:
@@ -63,7 +72,7 @@ def sorted_by_key(reply: Reply) -> Sequence[Any]:
 
 def in_table(parameters: Mapping[str, Any], name: str) -> Any:
     """In a table, and with a token, that no other example has."""
-    renamed = json.loads(json.dumps(parameters).replace(json.dumps(TABLE), json.dumps(name)))
+    renamed = json.loads(json.dumps(parameters).replace(TABLE, name))
     if "ClientRequestToken" in renamed:
         renamed["ClientRequestToken"] += name
     return renamed

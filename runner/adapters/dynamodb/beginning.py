@@ -72,8 +72,9 @@ class Beginning:
             if standing is None:
                 return _unknown(claim.job)
             item = await self._read(claim, standing)
-            if item is not None and item.begin_mark == claim.mark:
-                return self._counted(claim, item)
+            mine = None if item is None else await self._own(claim, standing, item)
+            if mine is not None:
+                return mine
             if item is not None and item.status is Status.RUNNING:
                 refusal = await self._takeover.contest(claim.lease, claim.job, claim.owner, standing, item)
                 if refusal is not None:
@@ -87,13 +88,32 @@ class Beginning:
 
     async def _read(self, claim: Claim, standing: Standing) -> TaskItem | None:
         found = await self._context.table.get(_key(claim, standing))
-        if found is None:
+        return None if found is None else tasks.unpack(found)
+
+    async def _own(self, claim: Claim, standing: Standing, item: TaskItem) -> Attempt | None:
+        """What this call began, or an earlier one that was given up as lost, and so nobody carries it out."""
+        if item.begin_mark == claim.mark:
+            return self._counted(claim, item)
+        if item.begin_mark not in claim.account.doubtful:
             return None
-        item = tasks.unpack(found)
-        if item.begin_mark in claim.account.doubtful:  # an earlier call's, which was given up as lost
-            claim.account.doubtful.remove(item.begin_mark)
-            self._context.totals.begun(claim.account, item.index, item.number, item.begun_at)
-        return item
+        free = item.status is Status.RUNNING and item.owner == claim.owner
+        attempt = _attempt(claim, item)
+        mine = (
+            free
+            and await self._takeover.show_life(attempt)
+            and await self._claimed_again(claim, standing, item)
+        )
+        if item.begin_mark not in claim.account.doubtful:  # one of two messages is enough
+            return None
+        claim.account.doubtful.remove(item.begin_mark)
+        self._counted(claim, item)
+        return attempt if mine else None
+
+    async def _claimed_again(self, claim: Claim, standing: Standing, item: TaskItem) -> bool:
+        """Whoever took it for lost before it showed life cannot record that any more."""
+        changes = {tasks.ATTRIBUTES["begin_mark"]: str(claim.mark)}
+        unchanged = tasks.current(item.number, mark=item.begin_mark)
+        return (await self._context.table.update(_key(claim, standing), changes, unchanged)).ok
 
     async def _free(
         self, claim: Claim, standing: Standing, item: TaskItem | None
@@ -132,22 +152,27 @@ class Beginning:
         self, claim: Claim, standing: Standing, item: TaskItem, condition: Condition
     ) -> Attempt | None:
         packed = tasks.pack(item, _key(claim, standing), self._context.lifetime.expires())
-        written = await self._context.table.put(packed, condition)
+        table, lots = self._context.table, self._context.lots
+        written = await (lots.insert(packed) if condition is ABSENT else table.put(packed, condition))
         if written.ok or _mark_of(written.item) == claim.mark:
             return self._counted(claim, item)
         return None
 
     def _counted(self, claim: Claim, item: TaskItem) -> Attempt:
         self._context.totals.begun(claim.account, item.index, item.number, item.begun_at)
-        return Attempt(
-            task=claim.lease.task,
-            number=item.number,
-            tries=item.tries,
-            owner=item.owner,
-            memory=item.memory or claim.job.limits.memory,
-            user_failures=item.user_failures,
-            infra_failures=item.infra_failures,
-        )
+        return _attempt(claim, item)
+
+
+def _attempt(claim: Claim, item: TaskItem) -> Attempt:
+    return Attempt(
+        task=claim.lease.task,
+        number=item.number,
+        tries=item.tries,
+        owner=item.owner,
+        memory=item.memory or claim.job.limits.memory,
+        user_failures=item.user_failures,
+        infra_failures=item.infra_failures,
+    )
 
 
 def _unknown(job: Job) -> Refusal:

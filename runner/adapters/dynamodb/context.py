@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runner.adapters.dynamodb.lots import Lots
 from runner.adapters.dynamodb.standings import Standings
 from runner.adapters.dynamodb.table import Table
 from runner.adapters.dynamodb.totals import Totals
@@ -27,9 +28,11 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`lease`: after so many seconds without a beat an owner counts as silent."""
+    """`lease`: after so many seconds without a beat an owner counts as silent. `lots`: writes to the table that may
+    go in company."""
 
     table: Table
+    lots: Lots
     now: Clock
     lease: float
     lifetime: Lifetime

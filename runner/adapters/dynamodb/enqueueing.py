@@ -60,8 +60,9 @@ async def unsent(table: Table, array: Array, standing: Standing, total: Total, m
     owed = standing.lifted_unsent(total)
     looking = owed > 0 and len(again) < room
     lifted = await _lifted(table, array, standing, room - len(again)) if looking else []
-    # As long as `owed` is too many, there is less room than it seems.
-    fresh = array.window(standing.sent, max(0, room - len(again) - max(owed, len(lifted))))
+    # As long as these are too many, there is less room than it seems.
+    opened = max(standing.unsent_again(total), len(again))
+    fresh = array.window(standing.sent, max(0, room - opened - max(owed, len(lifted))))
     # One that was begun before the cursor passed it may be opened again there.
     indices = tuple(dict.fromkeys((*again, *lifted, *fresh)))
     return Plan(

@@ -25,7 +25,8 @@ LONGEST_REASON = 4000
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How an attempt ended and what that makes of its task. The failures are those of the round, with this one."""
+    """How an attempt ended and what that makes of its task. The failures are those of the round, with this one.
+    `begin_mark`: only if its beginning still bears it."""
 
     attempt: Attempt
     status: Status
@@ -35,6 +36,7 @@ class Settlement:
     infra_failures: int = 0
     not_before: float | None = None
     memory: int | None = None
+    begin_mark: Mark | None = None
 
 
 def settlement(attempt: Attempt, outcome: Outcome, verdict: Verdict, now: float) -> Settlement:
@@ -132,7 +134,8 @@ class Finishing:
         await hints.leave(self._context.table, key, write.number, status, write.round, expires)
 
     async def _carry_out(self, write: _Write) -> bool:
-        written = await self._update(write, tasks.current(write.number))
+        current = tasks.current(write.number, mark=write.settled.begin_mark)
+        written = await self._update(write, current)
         if not written.ok:
             return await self._recognised(write, written.item)
         try:
@@ -147,7 +150,7 @@ class Finishing:
         key = keys.task(write.task, write.standing.buckets)
         changes = {**_changes(write), "expires": self._context.lifetime.expires()}
         try:
-            return await self._context.table.update(key, changes, condition)
+            return await self._context.lots.update(key, changes, condition)
         except AwsError:
             write.account.doubtful.add(write.mark)
             raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from runner.adapters.dynamodb import keys, leadership, stored, tasks
 from runner.adapters.dynamodb.beats import Beats
@@ -10,6 +11,7 @@ from runner.adapters.dynamodb.beginning import Beginning
 from runner.adapters.dynamodb.bodies import Bodies
 from runner.adapters.dynamodb.context import Context, Lifetime
 from runner.adapters.dynamodb.finishing import Finishing, settlement
+from runner.adapters.dynamodb.lots import Lots
 from runner.adapters.dynamodb.standings import Standings
 from runner.adapters.dynamodb.table import Table
 from runner.adapters.dynamodb.takeover import Takeover
@@ -28,7 +30,7 @@ class DynamoLedger:
     process's. `history`: seconds for which records are kept; None: for ever.
 
     `linger`: for how many seconds counts collect before they are written; `finish` returns after that. `fresh`: for how
-    many a job's state, once read, lets further tasks of it begin.
+    many a job's state, once read, lets further tasks of it begin. `wait` lets so many seconds pass.
     """
 
     def __init__(
@@ -41,18 +43,20 @@ class DynamoLedger:
         history: float | None = None,
         linger: float = LINGER,
         fresh: float = FRESH,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._table = table.hurried()
         self._now = now
         lifetime = Lifetime(now, history)
         self._standings = Standings(self._table, fresh)
         self._totals = Totals(self._table, name, linger, lifetime.expires)
-        context = Context(self._table, now, lease, lifetime, self._standings, self._totals)
+        lots = Lots(self._table)
+        context = Context(self._table, lots, now, lease, lifetime, self._standings, self._totals)
         self._outlook = leadership.Outlook(self._table, now)
         self._bodies = Bodies(self._table)
         self._beats = Beats(self._table, name, now, self._standings)
         self._finishing = Finishing(context)
-        self._beginning = Beginning(context, Takeover(context, self._finishing, self._beats))
+        self._beginning = Beginning(context, Takeover(context, self._finishing, self._beats, wait))
 
     async def job(self, job_id: str) -> Job | None:
         return await self._bodies.read(job_id)

@@ -106,10 +106,16 @@ class DynamoRecords:
             counts = seen.record.counts
             # What still runs of a job that ended is about to be cancelled.
             count = counts.failed + counts.cancelled + (counts.running if found.standing.ending else 0)
+            count = count or await self._uncounted(found)
             if count == 0 or await self._reopen(seen, None if found.job.after else at):
                 return count
         message = f"job {job_id} is being changed by too many at once; try again"
         raise Unavailable(message)
+
+    async def _uncounted(self, found: Stored) -> int:
+        """How many tasks ended without success by their records: the sums are a moment behind these."""
+        array, ended = found.job.array, {Status.FAILED, Status.CANCELLED}
+        return len(await browsing.listing(self._table, array, found.standing, ended, -1, array.size))
 
     async def _reopen(self, seen: Seen, released_at: float | None) -> bool:
         """False if the job has changed since it was seen."""

@@ -29,9 +29,10 @@ LONGEST_REASON = 4000
 @dataclass(frozen=True, slots=True)
 class Standing:
     """`sent` is the cursor. `resend`: how many of what this round opened are still to be sent again, which lie below
-    `resend_end`. `ended_round`: the last round that ended as a whole, and `gap_end` the cursor then: what was below it
-    and never begun is to be sent again. `lifted_sent`: of how many that ended as cancelled too late it is known that
-    they were sent again, in all rounds. `over`: nothing will happen any more, and `closed` are the sums.
+    `resend_end`, by what the sums knew when it was opened: `earlier` (see `Total`). It goes below zero as later ones
+    are sent. `ended_round`: the last round that ended as a whole, and `gap_end` the cursor then: what was below it and
+    never begun is to be sent again. `lifted_sent`: of how many that ended as cancelled too late it is known that they
+    were sent again, in all rounds. `over`: nothing will happen any more, and `closed` are the sums.
     """
 
     job_id: str
@@ -47,6 +48,7 @@ class Standing:
     scans: tuple[tuple[int, int], ...] = ()
     resend: int = 0
     resend_end: int = 0
+    earlier: int = 0
     ended_round: int = 0
     gap_end: int = 0
     lifted_sent: int = 0
@@ -97,6 +99,14 @@ class Standing:
         Once the job has ended since, it is not: then it is opened again with all the others."""
         return lifted > self.ended_round
 
+    def unsent_again(self, total: Total) -> int:
+        """How many of what this round opened are still to be sent again, by what was counted: ends that were counted
+        only after it was opened are among them. As long as nobody has looked whether there are more, there is one."""
+        return max(1, self._resend(total)) if self.scanning else 0
+
+    def _resend(self, total: Total) -> int:
+        return self.resend + max(0, total.earlier - self.earlier)
+
     def lifted_unsent(self, total: Total) -> int:
         """How many are to be sent again on their own, or a few more: old messages may have begun some meanwhile."""
         return max(0, total.lifted - self.lifted_sent)
@@ -118,7 +128,7 @@ class Standing:
         """At least what runs: while a round is being sent again, tasks that old messages began are not known apart."""
         if self.ending is not None:
             return total.running
-        unsent = self.lifted_unsent(total) + (self.resend if self.scanning else 0)
+        unsent = self.lifted_unsent(total) + self.unsent_again(total)
         return max(total.running, self.sent - unsent - total.finished)
 
 
@@ -136,16 +146,17 @@ def reopened(standing: Standing, total: Total, released_at: float | None) -> Sta
     whole = standing.ending is not None
     # Of what ended as a whole everything below the cursor is sent again that neither succeeded nor runs.
     resend = (
-        standing.sent - total.succeeded - total.running
+        max(0, standing.sent - total.succeeded - total.running)
         if whole
-        else (standing.resend if standing.scanning else 0) + total.failed + total.cancelled
+        else (standing._resend(total) if standing.scanning else 0) + total.failed + total.cancelled
     )
     return replace(
         standing,
         round=standing.round + 1,
         scans=(*(() if whole else standing.scans), (standing.round + 1, 0)),
-        resend=max(0, resend),
+        resend=resend,
         resend_end=standing.sent,
+        earlier=total.earlier + total.failed + total.cancelled,
         ended_round=standing.round if whole else standing.ended_round,
         gap_end=standing.sent if whole else standing.gap_end,
         lifted_sent=total.lifted if whole else standing.lifted_sent,
@@ -168,7 +179,7 @@ def window_sent(
     reached = again[-1] + 1 if again else 0
     if window.cursor > standing.sent:
         reached = window.cursor  # what was opened again goes first, so there was no more of it
-    resend = max(0, standing.resend - len(set(again) - own))
+    resend = standing.resend - len(set(again) - own)
     moved = scanned_to(replace(standing, resend=resend), reached) or standing
     known = min(most, standing.lifted_sent + len(own))
     changed = replace(

@@ -32,6 +32,7 @@ _PLAIN = (
     "sent",
     "resend",
     "resend_end",
+    "earlier",
     "ended_round",
     "gap_end",
     "lifted_sent",

@@ -91,7 +91,8 @@ class Sums:
 @dataclass(frozen=True, slots=True)
 class Total:
     """All sources of a job together, as seen in one round of it. `active`: indices that may be running. `lifted`: how
-    many ends, in all rounds, came after what had cancelled them was lifted.
+    many ends, in all rounds, came after what had cancelled them was lifted. `earlier`: how many others ended as failed
+    or cancelled in the rounds before.
 
     `short`: more seem to run than there are tasks left, so that some source must have died before it counted an end.
     """
@@ -101,6 +102,7 @@ class Total:
     failed: int = 0
     cancelled: int = 0
     lifted: int = 0
+    earlier: int = 0
     seconds: float = 0.0
     cpu: float = 0.0
     peak: int | None = None
@@ -130,6 +132,7 @@ def total(parts: Iterable[Item], round_: int, size: int) -> Total:
         failed=failed,
         cancelled=cancelled,
         lifted=int(_sum(parts, "y")),
+        earlier=_before(parts, "u", round_) + _before(parts, "x", round_) - int(_sum(parts, "y")),
         seconds=float(_sum(parts, "s")),
         cpu=float(_sum(parts, "c")),
         peak=max((part["p"] for part in parts if "p" in part), default=None),
@@ -148,6 +151,13 @@ def _sum(parts: Iterable[Item], name: str) -> int:
 
 def _in_round(parts: Iterable[Item], name: str, round_: int) -> int:
     found: int = sum(part.get(name, {}).get(str(round_), 0) for part in parts)
+    return found
+
+
+def _before(parts: Iterable[Item], name: str, round_: int) -> int:
+    found: int = sum(
+        count for part in parts for each, count in part.get(name, {}).items() if int(each) < round_
+    )
     return found
 
 
@@ -173,14 +183,15 @@ def pack(sums: Sums) -> Item:
 
 
 def pack_total(total: Total, round_: int) -> Item:
-    """In the form of one source's: for a job that is over, of which only this round will be asked."""
+    """In the form of one source's: for a job that is over, of which only this round will be asked, and what was
+    before it as a whole."""
     ended = total.events // 2
     return pack(
         Sums(
             begun=total.events - ended,
             ended=ended,
             succeeded=total.succeeded,
-            failed={round_: total.failed},
+            failed={0: total.earlier + total.lifted, round_: total.failed},
             cancelled={round_: total.cancelled},
             lifted=total.lifted,
             seconds=total.seconds,

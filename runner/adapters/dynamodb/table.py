@@ -60,17 +60,31 @@ class Page(NamedTuple):
 
 
 class Table:
-    """`jitter`: uniform in [0, 1). `urgent`: its calls do not wait behind others."""
+    """`jitter`: uniform in [0, 1). `urgent`: its calls do not wait behind others. `unreachable`: how often a call is
+    made that gets no answer."""
 
-    def __init__(self, aws: Aws, name: str, jitter: Callable[[], float], *, urgent: bool = False) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        name: str,
+        jitter: Callable[[], float],
+        *,
+        urgent: bool = False,
+        unreachable: int = TRIES_UNREACHABLE,
+    ) -> None:
         self._aws = aws
         self.name = name
         self._jitter = jitter
         self._urgent = urgent
+        self._unreachable = unreachable
 
     def hurried(self) -> Table:
         """The same for calls about what is held, which do not wait behind others."""
         return Table(self._aws, self.name, self._jitter, urgent=True)
+
+    def again(self) -> Table:
+        """The same for calls that were made before, and got no answer maybe."""
+        return Table(self._aws, self.name, self._jitter, urgent=self._urgent, unreachable=1)
 
     async def get(self, key: Key, *, consistent: bool = True) -> Item | None:
         reply = await self._call("get_item", Key=pack(key._asdict()), ConsistentRead=consistent)
@@ -203,6 +217,15 @@ class Table:
         left = reply.get("Attributes")
         return Written(True, unpack(left) if left else None)
 
+    async def execute(self, statements: Sequence[Mapping[str, Any]]) -> Sequence[Reply]:
+        """Carry out PartiQL, up to 25 writes to different items, each by itself. What became of each, in order. Not
+        repeated if it fails: who asks for it makes the writes again, one by one."""
+        reply = await self._aws.call(
+            "dynamodb", "batch_execute_statement", urgent=self._urgent, Statements=statements
+        )
+        answers: Sequence[Reply] = reply["Responses"]
+        return answers
+
     async def transact(self, puts: Sequence[tuple[Item, Condition | None]], token: str) -> bool:
         """Put all of the items or, if one does not meet its condition, none. `token`: of this one intention."""
         actions = [
@@ -230,9 +253,19 @@ class Table:
                 return await self._aws.call("dynamodb", operation, urgent=self._urgent, **parameters)
             except AwsError as error:
                 tried += 1
-                if tried >= _tries(error):
+                if tried >= self._tries(error):
                     raise
             await self._pause(tried)
+
+    def _tries(self, error: AwsError) -> int:
+        """How often a call that failed like this is made in all. A refused condition is an answer, never repeated."""
+        if error.trouble is Trouble.UNREACHABLE:
+            return self._unreachable
+        if error.trouble in (Trouble.THROTTLED, Trouble.SERVER) or error.code in _PASSING:
+            return TRIES
+        reasons = error.details.get("CancellationReasons", ())
+        passing = reasons and all(each.get("Code", "None") in _PASSING_REASONS for each in reasons)
+        return TRIES if error.code == CANCELLED and passing else 1
 
     async def _pause(self, tried: int) -> None:
         await asyncio.sleep(self._jitter() * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tried))
@@ -253,14 +286,3 @@ def _expression(update: str, condition: Condition | None, values: Mapping[str, A
     if values:
         given["ExpressionAttributeValues"] = {name: to_wire(value) for name, value in values.items()}
     return given
-
-
-def _tries(error: AwsError) -> int:
-    """How often a call that failed like this is made in all. A refused condition is an answer, never repeated."""
-    if error.trouble is Trouble.UNREACHABLE:
-        return TRIES_UNREACHABLE
-    if error.trouble in (Trouble.THROTTLED, Trouble.SERVER) or error.code in _PASSING:
-        return TRIES
-    reasons = error.details.get("CancellationReasons", ())
-    passing = reasons and all(each.get("Code", "None") in _PASSING_REASONS for each in reasons)
-    return TRIES if error.code == CANCELLED and passing else 1

@@ -79,9 +79,13 @@ class TaskItem:
 _DEFAULTS = {f.name: f.default for f in fields(TaskItem)}
 
 
-def current(number: int, status: Status = Status.RUNNING) -> Condition:
-    """Attempt `number` is the latest, and this is its status: what fences every write about it."""
-    return Condition("#n = :number AND #s = :status", {":number": number, ":status": status.value})
+def current(number: int, status: Status = Status.RUNNING, mark: Mark | None = None) -> Condition:
+    """Attempt `number` is the latest, and this is its status: what fences every write about it. With the `mark` of its
+    beginning: and its owner has not claimed it again since."""
+    text, values = "#n = :number AND #s = :status", {":number": number, ":status": status.value}
+    if mark is None:
+        return Condition(text, values)
+    return Condition(f"{text} AND #c = :mark", {**values, ":mark": str(mark)})
 
 
 def pack(item: TaskItem, key: Key, expires: int | None) -> Item:

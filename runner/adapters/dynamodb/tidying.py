@@ -18,6 +18,8 @@ from runner.units import format_duration
 
 # Of what may run, so many are looked at to see whether anything does.
 LOOKED_AT = 25
+# Seconds after a job ended as a whole, when what ran has stopped and was counted, unless who did it is dead.
+SETTLED = 5.0
 
 
 class Tidying:
@@ -27,8 +29,9 @@ class Tidying:
         self._table = table
         self._lifetime = lifetime
         self._mark = mark
-        self._vigil = Vigil(patience)
+        self._vigil, self._settled = Vigil(patience), Vigil(min(patience, SETTLED))
         self._patience = patience
+        self._recounted: dict[str, int] = {}  # by job: how many events there were then
 
     async def see_to(self, seen: Seen) -> None:
         if seen.record.status.terminal:
@@ -46,12 +49,20 @@ class Tidying:
 
     async def _see_to_ended(self, seen: Seen) -> None:
         complete = seen.total.finished >= seen.standing.size
-        # Of one that ended as a whole, something that had just begun may not have been counted yet.
-        quiet = self._vigil.quiet(seen.job.id, seen.total.events) >= self._patience
         if complete and seen.total.short:
             await self._recount(seen.standing)
-        elif seen.standing.over or complete or quiet:
+        elif seen.standing.over or complete or await self._counted_anew(seen):
             await self._close(seen)
+
+    async def _counted_anew(self, seen: Seen) -> bool:
+        """Of one that ended as a whole: what a process counted that died before it wrote that shows in no sum, and
+        nobody would look for it. False if there was more, or something that had just begun may still be counted."""
+        job_id, events = seen.job.id, seen.total.events
+        quiet = self._vigil.quiet(job_id, events)
+        if self._recounted.get(job_id) != events and self._settled.due(job_id, events):
+            await self._recount(seen.standing)
+            self._recounted[job_id] = (await stored.total(self._table, seen.standing)).events
+        return quiet >= self._patience and self._recounted.get(job_id) == events
 
     async def _end(self, seen: Seen) -> None:
         kept = format_duration(self._lifetime.history or 0.0)
@@ -91,4 +102,6 @@ class Tidying:
         if expires is not None:
             await catalogue.keep(self._table, seen.standing, seen.job, expires)
         await catalogue.strike(self._table, seen.standing)
+        self._recounted.pop(job_id, None)
         self._vigil.forget(job_id)
+        self._settled.forget(job_id)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from controller.simulation.services.dynamodb import queries, transactions, writing
+from controller.simulation.services.dynamodb import lots, queries, transactions, writing
 from controller.simulation.services.dynamodb.batches import batch_get
 from controller.simulation.services.dynamodb.capacity import Meter
 from controller.simulation.services.dynamodb.core import Behaviour, Core
@@ -95,6 +95,9 @@ class DynamoDb:
 
     def _batch_get_item(self, RequestItems: Any) -> Reply:
         return batch_get(self._core, RequestItems)
+
+    def _batch_execute_statement(self, Statements: Any) -> Reply:
+        return lots.carry_out(self._core, Statements)
 
     def _transact_write_items(self, TransactItems: Any, ClientRequestToken: str | None = None) -> Reply:
         self._transactions.write(TransactItems, ClientRequestToken)
