@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.model import EnvironmentCapacity
+from controller.obstacles import SILENT_AFTER
 from controller.scaling import retry_at
 from runner.records import Backlog, HostReport, Note
 from runner.routing import LOCAL, Routes
@@ -41,6 +42,11 @@ def environment_status(capacity: EnvironmentCapacity, now: float) -> str:
     return "steady" if capacity.running else "empty"
 
 
+def host_status(host: HostReport, now: float) -> str:
+    """`silent`: nothing was heard of it for long; otherwise what it last said of itself."""
+    return "silent" if now - host.seen_at > SILENT_AFTER else host.state
+
+
 def hosts_of(view: FleetView, environment: str) -> list[HostReport]:
     if environment == LOCAL:
         return list(view.hosts)
@@ -70,7 +76,7 @@ def _environment(view: FleetView, capacity: EnvironmentCapacity) -> Json:
         "trouble_since": trouble.since if trouble is not None else None,
         "dollars_an_hour": cost(view, name),
         "channels": [_channel(view, channel) for channel in view.routes.channels_of(name)],
-        "hosts": [_host(host) for host in hosts_of(view, name)],
+        "hosts": [_host(host, view.now) for host in hosts_of(view, name)],
     }
 
 
@@ -85,10 +91,10 @@ def _channel(view: FleetView, channel: str) -> Json:
     }
 
 
-def _host(host: HostReport) -> Json:
+def _host(host: HostReport, now: float) -> Json:
     return {
         "id": host.host,
-        "status": host.state,
+        "status": host_status(host, now),
         "tasks": host.tasks,
         "vcpus": host.vcpus,
         "memory": host.memory,

@@ -37,8 +37,8 @@ K = TypeVar("K")
 
 
 def windows(jobs: Sequence[JobRecord], routes: Routes, window: int) -> Mapping[str, int]:
-    """By job id, how many of its tasks may be on the queue or running, of at most `window` for a channel's jobs
-    together. Jobs whose queue is not in the settings get none."""
+    """By job id, how many of its tasks may be on the queue or running. Of a channel's jobs together, at most `window`
+    tasks wait on it. Jobs whose queue is not in the settings get none."""
     channels: defaultdict[str, list[JobRecord]] = defaultdict(list)
     for record in jobs:
         if (channel := _channel(record, routes)) is not None:
@@ -50,16 +50,28 @@ def windows(jobs: Sequence[JobRecord], routes: Routes, window: int) -> Mapping[s
 
 
 def _windows(sharing: Sequence[JobRecord], routes: Routes, window: int) -> Mapping[str, int]:
-    """Of jobs on one channel."""
-    users: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    """Of jobs on one channel. What runs there has left the queue, and leaves room on it."""
+    running = {record.job.id: record.counts.running for record in sharing}
+    wanted: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for record in sharing:
         most = min(demand_of(record), depth(record, routes))
-        users[record.job.user][record.job.id] = most_queued(record, most)
-    whole = min(window, _taken_in_a_while(sharing, routes, window))
-    parts = shared(whole, {user: sum(wanted.values()) for user, wanted in users.items()})
+        wanted[record.job.user][record.job.id] = most_queued(record, most)
+    whole = min(window + sum(running.values()), _taken_in_a_while(sharing, routes, window))
+    found = _shared_by_users(whole, wanted)
+    waiting = {
+        user: {job: ahead for job in jobs if (ahead := found[job] - running[job]) > 0}
+        for user, jobs in wanted.items()
+    }
+    allowed = _shared_by_users(window, {user: jobs for user, jobs in waiting.items() if jobs})
+    return {**found, **{job: running[job] + ahead for job, ahead in allowed.items()}}
+
+
+def _shared_by_users(whole: int, wanted: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """By job id. `wanted`: by user and job id."""
+    parts = shared(whole, {user: sum(jobs.values()) for user, jobs in wanted.items()})
     found: dict[str, int] = {}
-    for user, wanted in users.items():
-        found |= shared(parts[user], wanted)
+    for user, jobs in wanted.items():
+        found |= shared(parts[user], jobs)
     return found
 
 
@@ -130,8 +142,7 @@ async def enqueue(records: Records, queue: Queue, record: JobRecord, window: int
     refused by the ledger. Returns how many were sent."""
     most = most_queued(record, window)
     missing = most - record.queued
-    # Small refills cost a query and a transaction each; wait until a fair part of the window is missing.
-    if missing <= 0 or (record.job.max_parallel is None and record.queued and missing < window // 4):
+    if missing <= 0 or (record.job.max_parallel is None and record.queued and missing < _lot(record, window)):
         return 0
     planned = await records.unsent(record.job.id, most)
     if not planned.indices:
@@ -140,6 +151,12 @@ async def enqueue(records: Records, queue: Queue, record: JobRecord, window: int
     await _send(queue, record.job, planned.indices, begun, routes)
     await records.sent(record.job.id, planned)
     return len(planned.indices)
+
+
+def _lot(record: JobRecord, window: int) -> int:
+    """Small refills cost a query and a transaction each; so many must be missing. Where more run than may wait, a part
+    of all would never be."""
+    return min(window // 4, (window - record.counts.running) // 2)
 
 
 async def resend(records: Records, queue: Queue, record: JobRecord, routes: Routes) -> int:

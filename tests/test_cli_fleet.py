@@ -134,6 +134,22 @@ def test_the_table_says_of_a_host_that_has_not_reported_lately_that_it_is_silent
     assert hosts_shown(capsys, *hosts) == [["i-0", "running"], ["i-1", "silent"]]
 
 
+def test_the_json_says_so_too() -> None:
+    view = FleetView(
+        capacity={"spot": capacity(2, 2)},
+        backlog={},
+        hosts=[a_host("i-0", 1000.0 - SILENT_AFTER), a_host("i-1", 999.0 - SILENT_AFTER)],
+        note=Note(),
+        led=True,
+        routes=routes_of(environment("spot", "m6i.large")),
+        now=1000.0,
+    )
+    (shown,) = environment_objects(view)
+    hosts = shown["hosts"]
+    assert isinstance(hosts, list)
+    assert [(host["id"], host["status"]) for host in hosts] == [("i-0", "running"), ("i-1", "silent")]
+
+
 def test_the_table_says_of_a_host_whose_clock_is_ahead_what_it_reports(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from controller.adapters.asg import AsgFleet
 from runner.adapters.boto import BotoAws
-from runner.adapters.ec2.group import OwnGroup
+from runner.adapters.ec2.group import OwnGroup, Shape
 from runner.adapters.ec2.retirement import retire
 from runner.adapters.ec2.tenure import Tenure
 from runner.errors import Unavailable
@@ -91,7 +91,7 @@ async def test_an_instance_knows_its_group_and_is_protected_in_it(aws: BotoAws) 
     membership = await group.membership()
     assert membership is not None
     assert (membership.group, membership.state, membership.protected) == ("f-a", "InService", True)
-    assert not await group.above_minimum("f-a")
+    assert await group.shape("f-a") == Shape(desired=1, minimum=1, in_service=1, unprotected=[])
 
 
 async def test_one_that_is_unhealthy_may_be_reported(aws: BotoAws) -> None:

@@ -19,6 +19,7 @@ from controller.simulation.services.autoscaling import Group, Member, SimulatedA
 from controller.simulation.services.service import throttled
 from runner.adapters.ec2.host import Ec2Host
 from runner.adapters.ec2.metadata import Answer, Identity, NoMetadata
+from runner.adapters.ec2.tenure import LASTING, LAZY, PAUSE
 from runner.ports import Capacity, Notice
 
 SPOT = "spot/instance-action"
@@ -330,6 +331,62 @@ def test_an_instance_is_spared_while_its_group_wants_more_than_the_minimum() -> 
 def test_an_instance_is_not_spared_at_the_minimum() -> None:
     async def scene(place: Place) -> None:
         assert not await place.host.spared()
+
+    play(scene, minimum=1)
+
+
+async def idle(place: Place, seconds: float) -> bool:
+    """For so long; whether it is spared in the end."""
+    for _ in range(int(seconds)):
+        await place.live(1, busy=False)
+        spared = await place.host.spared()
+    return spared
+
+
+def beside(place: Place, *, protected: bool) -> Member:
+    """Another in the same group, which wants one all the same."""
+    other = place.aws.running("fleet-spot")
+    place.group.desired, other.protected = 1, protected
+    return other
+
+
+def test_at_the_minimum_an_instance_is_spared_once_it_is_long_one_more_than_its_group_wants() -> None:
+    async def scene(place: Place) -> None:
+        beside(place, protected=True)
+        assert not await idle(place, LAZY + LASTING - PAUSE)
+        assert await idle(place, 3 * PAUSE)
+
+    play(scene, minimum=1)
+
+
+def test_of_two_idle_ones_of_which_the_group_wants_one_only_one_is_spared() -> None:
+    async def scene(place: Place) -> None:
+        other = beside(place, protected=False)
+        host = Ec2Host(Identity(other.id, "m7i.large"), Box(), Told(), place.aws, now)
+        found = set()
+        for _ in range(1000):
+            await place.live(1, busy=False)
+            found.add((await place.host.spared(), await host.spared()))
+        assert found == {(False, False), (True, False)}
+
+    play(scene, minimum=1)
+
+
+def test_an_instance_that_is_on_its_way_out_makes_no_other_one_too_many() -> None:
+    async def scene(place: Place) -> None:
+        other = beside(place, protected=True)
+        other.state = "Terminating:Wait"
+        assert not await idle(place, 1000)
+
+    play(scene, minimum=1)
+
+
+def test_an_instance_that_is_soon_gone_makes_no_other_one_too_many() -> None:
+    async def scene(place: Place) -> None:
+        other = beside(place, protected=True)
+        assert not await idle(place, LAZY + LASTING - PAUSE)
+        other.state = "Terminating"
+        assert not await idle(place, 1000)
 
     play(scene, minimum=1)
 

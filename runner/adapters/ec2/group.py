@@ -49,6 +49,27 @@ class Hook:
     longest: float
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a group wants and has. `in_service`: healthy instances; of these nothing protects the `unprotected` from
+    scale-in."""
+
+    desired: int
+    minimum: int
+    in_service: int
+    unprotected: Sequence[str]
+
+    @property
+    def above_minimum(self) -> bool:
+        return self.desired > self.minimum
+
+    def can_spare(self, instance: str) -> bool:
+        """Whether the group has more than it wants, and the instance is among those whose turn it is to go: if all
+        that see it went at once, too few would stay, and the group would replace them."""
+        surplus = max(0, self.in_service - self.desired)
+        return instance in sorted(self.unprotected)[:surplus]
+
+
 class OwnGroup:
     def __init__(self, aws: Aws, instance_id: str) -> None:
         self._aws = aws
@@ -67,11 +88,11 @@ class OwnGroup:
                 )
         return None
 
-    async def above_minimum(self, group: str) -> bool:
-        """Whether the group wants more instances than the least it must have."""
+    async def shape(self, group: str) -> Shape | None:
+        """None: there is no such group."""
         reply = await self._call("describe_auto_scaling_groups", AutoScalingGroupNames=[group])
         found: Sequence[Reply] = reply.get("AutoScalingGroups") or ()
-        return any(int(each["DesiredCapacity"]) > int(each["MinSize"]) for each in found)
+        return next((_shape(each) for each in found), None)
 
     async def protect(self, group: str, protected: bool) -> None:
         await self._call(
@@ -124,6 +145,21 @@ class OwnGroup:
 
     async def _call(self, operation: str, **parameters: Any) -> Reply:
         return await self._aws.call(SERVICE, operation, **parameters)
+
+
+def _shape(reply: Reply) -> Shape:
+    members: Sequence[Reply] = reply.get("Instances") or ()
+    serving = [each for each in members if each.get("LifecycleState") == "InService" and _healthy(each)]
+    return Shape(
+        desired=int(reply["DesiredCapacity"]),
+        minimum=int(reply["MinSize"]),
+        in_service=len(serving),
+        unprotected=[str(each["InstanceId"]) for each in serving if not each.get("ProtectedFromScaleIn")],
+    )
+
+
+def _healthy(member: Reply) -> bool:
+    return str(member.get("HealthStatus", "")).lower() != "unhealthy"
 
 
 def _hook(reply: Reply) -> Hook:

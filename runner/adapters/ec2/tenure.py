@@ -16,6 +16,8 @@ log = structlog.get_logger()
 LAZY = 60.0
 # After a failed call, and between looks whether the group still has a minimum to keep.
 PAUSE = 30.0
+# What a group has beyond what it wants it ends by itself, or learns late of who has gone: only what lasts is a surplus.
+LASTING = 120.0
 # Of the time a hook waits for a sign of life.
 BEAT_SHARE = 0.4
 # Until the next look whether a hook has begun to wait.
@@ -34,6 +36,7 @@ class Tenure:
         self._beat_at = 0.0
         self._spared = False
         self._looked_at = float("-inf")
+        self._surplus_since: float | None = None
 
     @property
     def hooks(self) -> Sequence[Hook] | None:
@@ -60,10 +63,23 @@ class Tenure:
         """Whether the group may do with one instance less. Asked seldom, however often this is."""
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= PAUSE:
+            if now - self._looked_at > 2 * PAUSE:
+                self._surplus_since = None  # nobody looked meanwhile
             self._looked_at = now
-            membership = await self._group.membership()
-            self._spared = membership is None or await self._group.above_minimum(membership.group)
+            self._spared = await self._dispensable(now)
         return self._spared
+
+    async def _dispensable(self, now: float) -> bool:
+        membership = await self._group.membership()
+        shape = None if membership is None else await self._group.shape(membership.group)
+        if shape is None:
+            return membership is None
+        if not shape.can_spare(self._group.instance_id):
+            self._surplus_since = None
+        elif self._surplus_since is None:
+            self._surplus_since = now
+        lasting = self._surplus_since is not None and now - self._surplus_since >= LASTING
+        return shape.above_minimum or lasting
 
     async def _protect(self, busy: bool, now: float) -> None:
         if busy:
