@@ -33,7 +33,8 @@ def command(app: App, dry_run: bool, templates: Path | None) -> None:
     """Make on AWS what the settings ask for, or bring it up to date: two CloudFormation stacks.
 
     Repeat it after every change of settings or version; what is right already stays. Machines that run go on as they
-    are, new ones start from what was deployed last. A change that would end machines or lose messages is refused.
+    are, new ones start from what was deployed last. A change that would end machines or lose messages or jobs is
+    refused.
 
     \b
     Examples:

@@ -25,7 +25,8 @@ BUCKET = "bucket"
 @click.option("--delete-logs", is_flag=True, help="Empty the bucket and remove it too.")
 @pass_app
 def command(app: App, yes: bool, delete_logs: bool) -> None:
-    """Remove the fleet: machines, queues, table with all its history, stacks. Running tasks get `agent.drain` to end.
+    """Remove the fleet: machines, queues, table with all its history, stacks. Running tasks get `agent.drain` to end,
+    those on AWS Batch half a minute; clusters that were started for jobs end at once.
 
     Asks for the fleet's name. Logs stay in their bucket, unless --delete-logs is given. Afterwards every service is
     asked whether anything is left that costs money; exit status 1 if there is.
@@ -39,7 +40,7 @@ def command(app: App, yes: bool, delete_logs: bool) -> None:
     async def work(aws: Aws, settings: Settings, fleet: FleetSettings) -> int:
         from controller.deployment.removal import Removal
 
-        removal = Removal(aws, fleet, settings.agent.drain, remark)
+        removal = Removal(aws, settings, fleet, remark)
         found = await removal.present()
         _list(f"The fleet {fleet.name} in {fleet.region} has:", found)
         if found and not yes:

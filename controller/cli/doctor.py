@@ -25,8 +25,8 @@ COLOURS = {"ok": "green", "problem": "red", "unknown": "yellow"}
 def command(app: App, output: Format) -> None:
     """Look whether everything is there that jobs need, and say what to do where it is not.
 
-    Of a fleet on AWS: credentials, clock, stacks, table, bucket, queues, groups, permissions and quotas. Of this
-    machine: Docker. Nothing is changed. Exit status 1 if there is a problem.
+    Of a fleet on AWS: credentials, clock, stacks, table, bucket, queues, groups, AWS Batch, permissions and quotas. Of
+    this machine: Docker. Nothing is changed. Exit status 1 if there is a problem.
 
     \b
     Examples:
@@ -60,8 +60,27 @@ def _examine_here(app: App, findings: Findings) -> None:
         async with findings.about(f"home {settings.home}"), open_parts(settings):
             findings.ok(f"home {settings.home}")
         _tell_docker(findings, await docker_trouble(settings), needed=settings.engine == "docker")
+        await _examine_backends(settings, findings)
 
     asyncio.run(work())
+
+
+async def _examine_backends(settings: Settings, findings: Findings) -> None:
+    """In each region that one of them is in."""
+    from dataclasses import replace
+
+    from controller.deployment.diagnosis import examine_backends
+    from runner.wiring import open_aws, wall_clock
+
+    batch, emr = settings.batch, settings.emr
+    for region in dict.fromkeys(each.region for each in (batch, emr) if each is not None):
+        there = replace(
+            settings,
+            batch=batch if batch is not None and batch.region == region else None,
+            emr=emr if emr is not None and emr.region == region else None,
+        )
+        async with open_aws(region) as aws:
+            await examine_backends(aws, there, findings, wall_clock)
 
 
 def _examine_fleet(app: App, findings: Findings) -> None:

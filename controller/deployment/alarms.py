@@ -18,16 +18,7 @@ WAITS_TOO_LONG = 24 * 3600
 
 def alarms(fleet: FleetSettings, routes: Routes) -> Mapping[str, Any]:
     return {
-        "AlarmDeadLetters": _alarm(
-            fleet,
-            "dead-letters",
-            "Messages were put aside: `runner-controller dead-letters list`",
-            **_of_queue(fleet.dead_letters, "ApproximateNumberOfMessagesVisible"),
-            ComparisonOperator="GreaterThanThreshold",
-            Threshold=0,
-            Period=300,
-            EvaluationPeriods=1,
-        ),
+        **({"AlarmDeadLetters": _dead_letters(fleet)} if routes.channels else {}),
         "AlarmController": _alarm(
             fleet,
             "controller",
@@ -43,6 +34,19 @@ def alarms(fleet: FleetSettings, routes: Routes) -> Mapping[str, Any]:
         ),
         **{logical_id("AlarmAge", channel): _age(fleet, channel) for channel in routes.channels},
     }
+
+
+def _dead_letters(fleet: FleetSettings) -> Mapping[str, Any]:
+    return _alarm(
+        fleet,
+        "dead-letters",
+        "Messages were put aside: `runner-controller dead-letters list`",
+        **_of_queue(fleet.dead_letters, "ApproximateNumberOfMessagesVisible"),
+        ComparisonOperator="GreaterThanThreshold",
+        Threshold=0,
+        Period=300,
+        EvaluationPeriods=1,
+    )
 
 
 def _age(fleet: FleetSettings, channel: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from controller.deployment import limit_checks, resource_checks, rights_checks
+from controller.deployment import batch_checks, emr_checks, limit_checks, resource_checks, rights_checks
 from controller.deployment.findings import Findings
 from controller.deployment.names import fleet_stack
 from controller.deployment.policies import Policies
@@ -14,7 +14,6 @@ from controller.deployment.site import Site
 from controller.deployment.stacks import Stack, Stacks
 from runner.aws import Aws, AwsError, Reply
 from runner.ports import Clock
-from runner.routing import Routes
 from runner.settings import FleetSettings, Settings
 
 # AWS refuses requests that are five minutes off; what is half as far will soon be.
@@ -42,18 +41,35 @@ async def examine(
     caller = await _caller(aws, findings, now)
     if caller is None:
         return
-    account = str(caller["Account"])
+    account, arn = str(caller["Account"]), str(caller["Arn"])
     await resource_checks.check_stacks(aws, fleet, findings)
     await resource_checks.check_table(aws, fleet, findings)
     await resource_checks.check_bucket(aws, fleet, account, findings)
-    await resource_checks.check_log_group(aws, fleet, findings)
+    await resource_checks.check_log_groups(aws, fleet, settings.batch, findings)
     await resource_checks.check_queues(aws, settings, fleet, findings)
-    await resource_checks.check_groups(aws, fleet, findings)
-    arn = str(caller["Arn"])
+    await resource_checks.check_groups(aws, settings, fleet, findings)
+    await _check_backends(aws, settings, fleet, arn, findings)
     site = Site(account, arn.split(":")[1], "", (), {}, "")
-    policies = Policies(fleet, site, Routes.of(settings))
+    policies = Policies.of(settings, fleet, site)
     await rights_checks.check_rights(aws, arn, policies, await _stack(aws, fleet), findings)
-    await limit_checks.check_limits(aws, fleet, findings)
+    await limit_checks.check_limits(aws, settings, fleet, findings)
+
+
+async def examine_backends(aws: Aws, settings: Settings, findings: Findings, now: Clock) -> None:
+    """What single jobs of one machine may run on. All of it is the user's own."""
+    caller = await _caller(aws, findings, now)
+    if caller is not None:
+        await _check_backends(aws, settings, None, str(caller["Arn"]), findings)
+
+
+async def _check_backends(
+    aws: Aws, settings: Settings, fleet: FleetSettings | None, caller: str, findings: Findings
+) -> None:
+    if settings.batch is not None:
+        await batch_checks.check_batch(aws, settings.batch.in_account_of(caller), fleet, findings)
+    if settings.emr is not None:
+        await emr_checks.check_emr(aws, settings.emr, findings)
+    await batch_checks.check_linked_roles(aws, settings, findings)
 
 
 def _check_region(fleet: FleetSettings, findings: Findings, environ: Mapping[str, str]) -> None:

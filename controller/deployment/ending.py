@@ -38,6 +38,21 @@ class Ending:
         self._say = say
         self._terminated: set[str] = set()
 
+    async def stop_controller(self) -> None:
+        """Until its machine is gone, so that nobody starts anything any more. Raises Unavailable."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for pause in pauses():
+            first = controller_group(self._fleet)
+            own = [each for each in await self._groups() if each["AutoScalingGroupName"] == first]
+            await self._shrink(own)
+            if not any(map(_members, own)):
+                return
+            if loop.time() - begun >= PATIENCE:
+                message = f"the machine of {first} does not go; look at it, then try again"
+                raise Unavailable(message)
+            await asyncio.sleep(pause)
+
     async def run(self) -> None:
         """Until no machine is left. Raises Unavailable for those that do not go whatever is done."""
         loop = asyncio.get_running_loop()

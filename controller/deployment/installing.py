@@ -10,6 +10,7 @@ from controller.deployment import site as surroundings
 from controller.deployment.belongings import belongings
 from controller.deployment.bundle import Files, bundle, prefix, read_settings_file
 from controller.deployment.fleet_template import fleet_template
+from controller.deployment.linked_roles import ensure_linked_roles, linked_roles
 from controller.deployment.losses import losses
 from controller.deployment.names import fleet_stack, storage_stack
 from controller.deployment.remains import require_free_names
@@ -54,9 +55,9 @@ class Installation:
         own = bucket in made or not await bucket_exists(self._aws, self._fleet, bucket)
         if not own:
             self._say(f"the bucket {bucket} is there already and used as it is")
-        await require_free_names(self._aws, self._fleet, made)
+        await require_free_names(self._aws, self._fleet, self._settings.batch, made)
         vpc, subnets = await surroundings.network(self._aws, self._fleet)
-        images = await surroundings.images(self._aws, self._fleet)
+        images = await surroundings.images(self._aws, self._settings, self._fleet)
         return Site(account, partition, vpc, subnets, images, prefix(self._files), own)
 
     async def preview(self, site: Site) -> Sequence[Planned]:
@@ -72,12 +73,13 @@ class Installation:
         bucket = self._fleet.bucket_name(site.account)
         await store(self._aws, bucket, site.bundle, self._files)
         self._say(f"stored the program in s3://{bucket}/{site.bundle}")
+        await ensure_linked_roles(self._aws, linked_roles(self._settings), self._say)
         stack = await self._apply(fleet_stack(self._fleet), self._machines(site), site)
         await self._suspend()
         return stack
 
     def _storage(self, site: Site) -> str:
-        return rendered(storage_template(self._fleet, site))
+        return rendered(storage_template(self._fleet, site, self._settings.batch))
 
     def _machines(self, site: Site) -> str:
         return rendered(fleet_template(self._settings, self._fleet, site))
@@ -130,7 +132,7 @@ class Installation:
 
     async def _suspend(self) -> None:
         """CloudFormation has no word for it, so it is done after, and anew every time."""
-        for environment in self._fleet.environments:
+        for environment in self._fleet.environments if self._settings.machines else ():
             await self._aws.call(
                 "autoscaling",
                 "suspend_processes",
@@ -142,6 +144,6 @@ class Installation:
 def templates(settings: Settings, fleet: FleetSettings, site: Site) -> dict[str, str]:
     """Both, by the stack's name, as text."""
     return {
-        storage_stack(fleet): rendered(storage_template(fleet, site)),
+        storage_stack(fleet): rendered(storage_template(fleet, site, settings.batch)),
         fleet_stack(fleet): rendered(fleet_template(settings, fleet, site)),
     }

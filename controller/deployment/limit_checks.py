@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.deployment.compute_environments import parts
 from controller.deployment.findings import Findings
+from controller.deployment.job_queues import own_environments
 from runner.aws import Aws, AwsError
-from runner.settings import Environment, FleetSettings
+from runner.settings import Environment, FleetSettings, Settings
 
 # Types of these families share a quota, counted in vCPUs; others have quotas of their own.
 STANDARD = frozenset("acdhimrtz")
@@ -24,25 +26,26 @@ ON_DEMAND = Quota("L-1216C47A", "Running On-Demand Standard instances")
 SPOT = Quota("L-34B43A08", "All Standard Spot Instance Requests")
 
 
-def wanted(fleet: FleetSettings) -> Mapping[Quota, int]:
+def wanted(settings: Settings, fleet: FleetSettings) -> Mapping[Quota, int]:
     """vCPUs at most, in each quota."""
-    on_demand = fleet.deployment.controller.vcpus
-    spot = 0
-    for environment in fleet.environments.values():
-        vcpus = max(_standard(environment), default=0)
+    most = {ON_DEMAND: fleet.deployment.controller.vcpus, SPOT: 0}
+    for environment in fleet.environments.values() if settings.machines else ():
         steady = min(environment.maximum, environment.on_demand_base)
         share = (environment.maximum - steady) * environment.spot_percent / 100
-        spot += vcpus * math.ceil(share)
-        on_demand += vcpus * (environment.maximum - math.floor(share))
-    return {ON_DEMAND: on_demand, SPOT: spot}
+        most[SPOT] += _largest(environment) * math.ceil(share)
+        most[ON_DEMAND] += _largest(environment) * (environment.maximum - math.floor(share))
+    for name in own_environments(fleet, settings.batch) if settings.batch else ():
+        for part in parts(fleet, fleet.environments[name]):
+            most[SPOT if part.spot else ON_DEMAND] += _largest(part.environment) * part.most
+    return most
 
 
-def _standard(environment: Environment) -> Iterator[int]:
-    return (kind.vcpus for kind in environment.instance_types if kind.name[0] in STANDARD)
+def _largest(environment: Environment) -> int:
+    return max((kind.vcpus for kind in environment.instance_types if kind.name[0] in STANDARD), default=0)
 
 
-async def check_limits(aws: Aws, fleet: FleetSettings, findings: Findings) -> None:
-    for quota, vcpus in wanted(fleet).items():
+async def check_limits(aws: Aws, settings: Settings, fleet: FleetSettings, findings: Findings) -> None:
+    for quota, vcpus in wanted(settings, fleet).items():
         subject = f"quota {quota.name}"
         if vcpus == 0:
             continue

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.deployment import roles, user_data
+from controller.deployment.launch_templates import NETWORK, launch_template, version
 from controller.deployment.names import controller_group, logical_id, tags
 from controller.deployment.site import Site
 from runner.settings import Environment, FleetSettings, Settings
 
 GIB = 1024**3
 
-NETWORK = "NoWayIn"
 CONTROLLER_DISK = 8 * GIB
 
 HOOK = "drain"
@@ -23,7 +23,7 @@ HOOK_TIMEOUT = 300
 
 def machines(settings: Settings, fleet: FleetSettings, site: Site) -> Mapping[str, Any]:
     made: dict[str, Any] = {NETWORK: _security_group(fleet, site)}
-    for name, environment in fleet.environments.items():
+    for name, environment in (fleet.environments if settings.machines else {}).items():
         template = logical_id("Template", name)
         data = user_data.agent_data(settings, fleet, site, name)
         made[template] = _template(fleet, site, fleet.group(name), environment, data)
@@ -47,46 +47,20 @@ def _template(
     fleet: FleetSettings, site: Site, name: str, environment: Environment, data: str
 ) -> Mapping[str, Any]:
     arm = environment.instance_types[0].arm
-    return _launch_template(fleet, site, name, roles.AGENT, arm=arm, disk=environment.disk, data=data)
+    return _machine_template(fleet, site, name, roles.AGENT, arm=arm, disk=environment.disk, data=data)
 
 
-def _launch_template(
+def _machine_template(
     fleet: FleetSettings, site: Site, name: str, role: str, *, arm: bool, disk: int, data: str
 ) -> Mapping[str, Any]:
     image = site.images[arm]
     size = max(image.size, math.ceil(disk / GIB))
-    volume = {"Encrypted": True, "VolumeType": "gp3", "VolumeSize": size, "DeleteOnTermination": True}
-    interface = {
-        "DeviceIndex": 0,
-        "AssociatePublicIpAddress": fleet.deployment.public_ip,
-        "Groups": [{"Fn::GetAtt": [NETWORK, "GroupId"]}],
-        "DeleteOnTermination": True,
-    }
-    named = tags(fleet, Name=name)
     content = {
         "ImageId": image.id,
         "IamInstanceProfile": roles.profile(role),
-        # One hop: the metadata, and with them the machine's role, are out of reach of containers.
-        "MetadataOptions": {
-            "HttpEndpoint": "enabled",
-            "HttpTokens": "required",
-            "HttpPutResponseHopLimit": 1,
-        },
-        "BlockDeviceMappings": [{"DeviceName": image.root_device, "Ebs": volume}],
-        "NetworkInterfaces": [interface],
-        "TagSpecifications": [
-            {"ResourceType": kind, "Tags": named} for kind in ("instance", "volume", "network-interface")
-        ],
         "UserData": {"Fn::Base64": data},
     }
-    return {
-        "Type": "AWS::EC2::LaunchTemplate",
-        "Properties": {
-            "LaunchTemplateName": name,
-            "LaunchTemplateData": content,
-            "TagSpecifications": [{"ResourceType": "launch-template", "Tags": tags(fleet)}],
-        },
-    }
+    return launch_template(fleet, name, name, image.root_device, size, content)
 
 
 def _group(fleet: FleetSettings, site: Site, environment: Environment, template: str) -> Mapping[str, Any]:
@@ -112,7 +86,7 @@ def _group(fleet: FleetSettings, site: Site, environment: Environment, template:
             "MixedInstancesPolicy": {
                 "InstancesDistribution": distribution,
                 "LaunchTemplate": {
-                    "LaunchTemplateSpecification": _version(template),
+                    "LaunchTemplateSpecification": version(template),
                     "Overrides": [{"InstanceType": kind.name} for kind in environment.instance_types],
                 },
             },
@@ -129,7 +103,7 @@ def _group(fleet: FleetSettings, site: Site, environment: Environment, template:
 def _controller(fleet: FleetSettings, site: Site) -> Mapping[str, Any]:
     kind, name = fleet.deployment.controller, controller_group(fleet)
     data = user_data.controller_data(fleet, site)
-    template = _launch_template(
+    template = _machine_template(
         fleet, site, name, roles.CONTROLLER, arm=kind.arm, disk=CONTROLLER_DISK, data=data
     )
     template["Properties"]["LaunchTemplateData"]["InstanceType"] = kind.name
@@ -142,20 +116,13 @@ def _controller(fleet: FleetSettings, site: Site) -> Mapping[str, Any]:
             "MinSize": "1",
             "MaxSize": "1",
             "VPCZoneIdentifier": list(site.subnets),
-            "LaunchTemplate": _version("ControllerTemplate"),
+            "LaunchTemplate": version("ControllerTemplate"),
             "HealthCheckType": "EC2",
             "HealthCheckGracePeriod": round(fleet.boot),
             "Tags": _group_tags(fleet, name),
         },
     }
     return {"ControllerTemplate": template, "ControllerGroup": group}
-
-
-def _version(template: str) -> Mapping[str, Any]:
-    return {
-        "LaunchTemplateId": {"Ref": template},
-        "Version": {"Fn::GetAtt": [template, "LatestVersionNumber"]},
-    }
 
 
 def _group_tags(fleet: FleetSettings, name: str) -> list[Mapping[str, Any]]:

@@ -5,17 +5,19 @@ What each part calls stands in its adapter's docstring.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
+from controller.deployment.batch_policies import PULL, BatchPolicies
+from controller.deployment.emr_policies import emr_controller, emr_user
+from controller.deployment.job_queues import own_queues
 from controller.deployment.names import TAG, controller_group
 from controller.deployment.site import Site
+from controller.deployment.statements import Statement, allow, size
+from runner.batch_settings import BatchSettings
+from runner.emr_settings import EmrSettings
 from runner.routing import Routes
-from runner.settings import FleetSettings
-
-Statement = Mapping[str, Any]
+from runner.settings import FleetSettings, Settings
 
 # What IAM takes, in characters. A role's may have 10,240 in all, of which some are left for what people add.
 LARGEST_POLICY = 6_144
@@ -46,6 +48,8 @@ RECORD = (
     "dynamodb:DeleteItem",
 )
 TABLE = (*RECORD, "dynamodb:Query")
+# What begins and ends of tasks take that go in company; without them each goes by itself.
+STATEMENTS = ("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate")
 LEAVE = (
     "autoscaling:SetInstanceProtection",
     "autoscaling:RecordLifecycleActionHeartbeat",
@@ -58,14 +62,23 @@ SCALE = (
     "autoscaling:TerminateInstanceInAutoScalingGroup",
     "autoscaling:SetInstanceHealth",
 )
-PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
+    """`agents`: the fleet has machines of its own. `batch` and `emr` are given where jobs run there."""
+
     fleet: FleetSettings
     site: Site
     routes: Routes
+    agents: bool = True
+    batch: BatchSettings | None = None
+    emr: EmrSettings | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, fleet: FleetSettings, site: Site) -> Policies:
+        agents = settings.machines is not None
+        return cls(fleet, site, Routes.of(settings), agents, settings.batch, settings.emr)
 
     @property
     def bucket(self) -> str:
@@ -96,35 +109,51 @@ class Policies:
     ) -> Sequence[Statement]:
         """With queues and groups named as exactly as there is room for."""
         made = (statements(scope) for scope in self._scopes())
-        return next(each for each in made if len(_dense(document(each))) <= largest)
+        return next(each for each in made if size(each) <= largest)
+
+    def batch_instance(self) -> Sequence[Statement]:
+        """Of AWS Batch's instances. Only with `batch`."""
+        return self._of_batch(()).instance()
+
+    def batch_execution(self) -> Sequence[Statement]:
+        """Of what prepares a task on AWS Batch. Only with `batch`."""
+        return self._of_batch(()).execution()
 
     def _scopes(self) -> Iterator[_Scope]:
         fleet = self.fleet
         groups = [self.group(fleet.group(environment)) for environment in fleet.environments]
         queues = [self.arn("sqs", fleet.queue_name(channel)) for channel in self.routes.channels]
-        yield _Scope(queues, groups)
-        groups = [self.group(f"{fleet.name}-*")]  # no less exact: of groups the tag always decides
-        yield _Scope(queues, groups)
-        yield _Scope([self.arn("sqs", f"{fleet.name}-{queue}-*") for queue in fleet.queues], groups)
+        exact = _Scope(queues, groups, self._job_queues())
+        yield exact
+        # No less exact: of groups the tag always decides.
+        few_groups = replace(exact, groups=[self.group(f"{fleet.name}-*")])
+        yield few_groups
+        few = replace(
+            few_groups, job_queues=[self.arn("batch", f"job-queue/{fleet.name}-*"), *self._others()]
+        )
+        yield replace(few, queues=[self.arn("sqs", f"{fleet.name}-{queue}-*") for queue in fleet.queues])
         # Of queues it does only here: not every region knows tags of queues in policies. Without it this would be the
         # queues of all fleets whose names begin with this one's, too.
-        yield _Scope([self.arn("sqs", f"{fleet.name}-*")], groups, self._tagged)
+        fewest = replace(few, queues=[self.arn("sqs", f"{fleet.name}-*")], equal=self._tagged)
+        yield fewest
+        # Of those that are the user's own there may be too many to name; what is submitted is the fleet's all the same.
+        yield replace(fewest, job_queues=[self.arn("batch", "job-queue/*")])
 
     def _agent(self, scope: _Scope) -> Sequence[Statement]:
         return [
             scope.allow("Queues", TAKE),
-            _allow("Quarantine", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._dead_letters]),
-            _allow("Ledger", RECORD, [self.table]),
-            _allow("StoreLogs", ("s3:PutObject", "s3:AbortMultipartUpload"), [f"{self.bucket}/logs/*"]),
-            _allow("Fetch", ("s3:GetObject",), [f"{self.bucket}/manifests/*", f"{self.bucket}/deploy/*"]),
+            allow("Quarantine", ("sqs:GetQueueUrl", "sqs:SendMessage"), [self._dead_letters]),
+            allow("Ledger", (*RECORD, *STATEMENTS), [self.table]),
+            allow("StoreLogs", ("s3:PutObject", "s3:AbortMultipartUpload"), [f"{self.bucket}/logs/*"]),
+            allow("Fetch", ("s3:GetObject",), [f"{self.bucket}/manifests/*", f"{self.bucket}/deploy/*"]),
             *self._list_bucket(),
             *self._live_logs("logs:CreateLogStream", "logs:PutLogEvents"),
-            _allow("Secrets", ("secretsmanager:GetSecretValue",), [self._secret]),
-            _allow("Parameters", ("ssm:GetParameter",), [self._parameter]),
-            _allow("Images", PULL, [self.arn("ecr", "repository/*")]),
-            _allow("Registry", ("ecr:GetAuthorizationToken",), ["*"]),
-            _allow("TaskRoles", ("sts:AssumeRole",), [self.task_roles]),
-            _allow(
+            allow("Secrets", ("secretsmanager:GetSecretValue",), [self._secret]),
+            allow("Parameters", ("ssm:GetParameter",), [self._parameter]),
+            allow("Images", PULL, [self.arn("ecr", "repository/*")]),
+            allow("Registry", ("ecr:GetAuthorizationToken",), ["*"]),
+            allow("TaskRoles", ("sts:AssumeRole",), [self.task_roles]),
+            allow(
                 "LookAtGroups",
                 (
                     "autoscaling:DescribeAutoScalingInstances",
@@ -133,41 +162,70 @@ class Policies:
                 ),
                 ["*"],  # what describes groups cannot be limited to some
             ),
-            _allow("LeaveGroup", LEAVE, scope.groups, self._tagged),
+            allow("LeaveGroup", LEAVE, scope.groups, self._tagged),
         ]
 
     def _controller(self, scope: _Scope) -> Sequence[Statement]:
         own = self.group(controller_group(self.fleet))
+        manifests = [f"{self.bucket}/manifests/*"] if self.batch else []
         return [
-            scope.allow("Queues", FILL),
-            _allow("DeadLetters", SORT_OUT, [self._dead_letters]),
-            _allow("Ledger", TABLE, [self.table]),
-            _allow("Fetch", ("s3:GetObject",), [f"{self.bucket}/deploy/*"]),
+            *self._fill(scope),
+            allow("Ledger", TABLE, [self.table]),
+            # What runs on AWS Batch gets its items with its submission.
+            allow("Fetch", ("s3:GetObject",), [f"{self.bucket}/deploy/*", *manifests]),
             *self._list_bucket(),
-            _allow(
-                "LookAtGroups",
-                ("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
-                ["*"],
-            ),
-            _allow("Scale", SCALE, scope.groups, self._tagged),
-            _allow("ReplaceSelf", ("autoscaling:SetInstanceHealth",), [own]),
-            _allow("Report", ("cloudwatch:PutMetricData",), ["*"], {"cloudwatch:namespace": METRICS}),
+            *([allow("Scale", SCALE, scope.groups, self._tagged)] if self.agents else []),
+            allow("ReplaceSelf", ("autoscaling:SetInstanceHealth",), [own]),
+            allow("Report", ("cloudwatch:PutMetricData",), ["*"], {"cloudwatch:namespace": METRICS}),
+            *(self._of_batch(scope.job_queues).controller() if self.batch else []),
+            *(emr_controller(self.emr, self.site.partition, self.site.account) if self.emr else []),
         ]
 
     def _user(self, scope: _Scope) -> Sequence[Statement]:
         return [
-            scope.allow("Queues", FILL),
-            _allow("DeadLetters", SORT_OUT, [self._dead_letters]),
-            _allow("Ledger", TABLE, [self.table]),
-            _allow("Manifests", ("s3:GetObject", "s3:PutObject"), [f"{self.bucket}/manifests/*"]),
-            _allow("ReadLogs", ("s3:GetObject",), [f"{self.bucket}/logs/*"]),
+            *self._fill(scope),
+            allow("Ledger", TABLE, [self.table]),
+            allow("Manifests", ("s3:GetObject", "s3:PutObject"), [f"{self.bucket}/manifests/*"]),
+            allow("ReadLogs", ("s3:GetObject",), [f"{self.bucket}/logs/*"]),
             *self._list_bucket(),
-            *self._live_logs("logs:FilterLogEvents"),
-            _allow(
+            *(self._live_logs("logs:FilterLogEvents") if self.agents else []),
+            *(self._of_batch(()).user() if self.batch else []),
+            *(emr_user(self.emr, self.site.partition, self.site.account) if self.emr else []),
+        ]
+
+    def _fill(self, scope: _Scope) -> Sequence[Statement]:
+        """Queues of agents with work, and see what becomes of it."""
+        if not self.agents:
+            return []
+        return [
+            scope.allow("Queues", FILL),
+            allow("DeadLetters", SORT_OUT, [self._dead_letters]),
+            allow(
                 "LookAtGroups",
                 ("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
                 ["*"],
             ),
+        ]
+
+    def _of_batch(self, job_queues: Sequence[str]) -> BatchPolicies:
+        assert self.batch is not None
+        site = self.site
+        return BatchPolicies(self.batch, site.partition, site.account, job_queues, self.task_roles)
+
+    def _job_queues(self) -> Sequence[str]:
+        """ARNs of those on AWS Batch."""
+        if self.batch is None:
+            return []
+        names = (queue.job_queue for queue in self.batch.queues.values())
+        return [name if name.startswith("arn:") else self.arn("batch", f"job-queue/{name}") for name in names]
+
+    def _others(self) -> Sequence[str]:
+        """Of these, the user's own."""
+        own = set(own_queues(self.fleet, self.batch)) if self.batch is not None else set()
+        return [
+            arn
+            for name, arn in zip(self.batch.queues if self.batch else (), self._job_queues(), strict=True)
+            if name not in own
         ]
 
     @property
@@ -189,13 +247,13 @@ class Policies:
 
     def _list_bucket(self) -> Sequence[Statement]:
         # Without it S3 says "access denied" of an object that is not there.
-        return [_allow("SeeWhatIsMissing", ("s3:ListBucket",), [self.bucket])]
+        return [allow("SeeWhatIsMissing", ("s3:ListBucket",), [self.bucket])]
 
     def _live_logs(self, *actions: str) -> Sequence[Statement]:
         if self.fleet.log_group is None:
             return []
         group = self.arn("logs", f"log-group:{self.fleet.log_group}")
-        return [_allow("LiveLogs", actions, [group, f"{group}:*"])]
+        return [allow("LiveLogs", actions, [group, f"{group}:*"])]
 
     @property
     def _tagged(self) -> Mapping[str, str]:
@@ -204,27 +262,12 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """How queues and groups are named. `equal`: what must hold of the queues beside."""
+    """How queues, groups and job queues are named. `equal`: what must hold of the queues beside."""
 
     queues: Sequence[str]
     groups: Sequence[str]
+    job_queues: Sequence[str]
     equal: Mapping[str, str] = field(default_factory=dict)
 
     def allow(self, sid: str, actions: Sequence[str]) -> Statement:
-        return _allow(sid, actions, self.queues, self.equal)
-
-
-def document(statements: Sequence[Statement]) -> Mapping[str, Any]:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
-
-def _dense(value: object) -> str:
-    """As IAM counts: without white space."""
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _allow(
-    sid: str, actions: Sequence[str], resources: Sequence[str], equal: Mapping[str, str] | None = None
-) -> Statement:
-    condition = {"Condition": {"StringEquals": dict(equal)}} if equal else {}
-    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources), **condition}
+        return allow(sid, actions, self.queues, self.equal)

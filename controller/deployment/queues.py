@@ -20,6 +20,9 @@ DEAD_LETTERS = "DeadLetters"
 
 
 def queues(settings: Settings, fleet: FleetSettings, routes: Routes) -> Mapping[str, Any]:
+    """None for a fleet without machines of its own: no channel needs one."""
+    if not routes.channels:
+        return {}
     dead_letters = {DEAD_LETTERS: _queue(fleet, fleet.dead_letters)}
     redrive = {
         "deadLetterTargetArn": {"Fn::GetAtt": [DEAD_LETTERS, "Arn"]},

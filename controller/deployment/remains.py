@@ -6,12 +6,20 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from dataclasses import dataclass
 from typing import Any
 
-from controller.deployment.names import TAG, fleet_stack, groups, storage_stack
+from controller.deployment.batch_remains import (
+    find_clusters,
+    find_compute_environments,
+    find_job_queues,
+    find_jobs,
+)
+from controller.deployment.names import TAG, batch_template, fleet_stack, groups, log_groups, storage_stack
+from controller.deployment.paging import pages
 from controller.deployment.shipping import bucket_exists, tagged_bucket
 from controller.deployment.stacks import Stacks
-from runner.aws import Aws, AwsError, Reply
+from runner.aws import Aws, AwsError, Reply, Trouble
+from runner.batch_settings import BatchSettings
 from runner.errors import BadInput, Place
-from runner.settings import FleetSettings
+from runner.settings import FleetSettings, Settings
 
 GONE = frozenset({"shutting-down", "terminated"})
 
@@ -22,32 +30,50 @@ class Remnant:
     name: str
 
 
-async def remains(aws: Aws, fleet: FleetSettings, account: str) -> Sequence[Remnant]:
+async def remains(aws: Aws, settings: Settings, fleet: FleetSettings, account: str) -> Sequence[Remnant]:
     """Everything that is tagged as the fleet's or has a name only it would have. Raises AwsError."""
+    batch = settings.batch
     finders: Mapping[str, Callable[[], Awaitable[Iterable[str]]]] = {
         "stack": lambda: _stacks(aws, fleet),
         "instance": lambda: find_instances(aws, fleet),
         "volume": lambda: _volumes(aws, fleet),
         "Auto Scaling group": lambda: _groups(aws, fleet),
+        "Batch job": lambda: _asked(_jobs(aws, fleet), batch),
+        "job queue": lambda: _asked(_job_queues(aws, fleet), batch),
+        "compute environment": lambda: _asked(_compute_environments(aws, fleet), batch),
+        "EMR cluster": lambda: _asked(find_clusters(aws, fleet), settings.emr),
         "launch template": lambda: _templates(aws, fleet),
         "queue": lambda: _queues(aws, fleet),
         "table": lambda: _table(aws, fleet),
         "bucket": lambda: _bucket(aws, fleet, account),
-        "log group": lambda: _log_group(aws, fleet),
+        "log group": lambda: _log_groups(aws, fleet, batch),
         "alarm": lambda: _alarms(aws, fleet),
     }
     return [Remnant(kind, name) for kind, find in finders.items() for name in await find()]
 
 
-async def _pages(aws: Aws, service: str, operation: str, key: str, **wanted: Any) -> Sequence[Reply]:
-    found: list[Reply] = []
-    page: dict[str, Any] = {}
-    while True:
-        reply = await aws.call(service, operation, **wanted, **page)
-        found += reply.get(key) or ()
-        if not reply.get("NextToken"):
-            return found
-        page = {"NextToken": reply["NextToken"]}
+async def _asked(found: Awaitable[Iterable[str]], used: object | None) -> Iterable[str]:
+    """Of a service that the settings do not use (any more), who has no right to look there could not have used it."""
+    try:
+        return await found
+    except AwsError as error:
+        if used is None and error.trouble is Trouble.DENIED:
+            return []
+        raise
+
+
+async def _jobs(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
+    queues = [str(queue["jobQueueName"]) for queue in await find_job_queues(aws, fleet)]
+    return [f"{job} on {queue}" for queue in queues for job in await find_jobs(aws, queue)]
+
+
+async def _job_queues(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
+    return [str(each["jobQueueName"]) for each in await find_job_queues(aws, fleet)]
+
+
+async def _compute_environments(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
+    found = await find_compute_environments(aws, fleet)
+    return [str(each["computeEnvironmentName"]) for each in found]
 
 
 async def _stacks(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
@@ -58,7 +84,7 @@ async def _stacks(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
 
 async def find_instances(aws: Aws, fleet: FleetSettings) -> Sequence[str]:
     """The ids of those that are not about to be gone. Raises AwsError."""
-    reservations = await _pages(aws, "ec2", "describe_instances", "Reservations", Filters=[_tagged(fleet)])
+    reservations = await pages(aws, "ec2", "describe_instances", "Reservations", Filters=[_tagged(fleet)])
     return [
         str(instance["InstanceId"])
         for reservation in reservations
@@ -68,13 +94,13 @@ async def find_instances(aws: Aws, fleet: FleetSettings) -> Sequence[str]:
 
 
 async def _volumes(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
-    volumes = await _pages(aws, "ec2", "describe_volumes", "Volumes", Filters=[_tagged(fleet)])
+    volumes = await pages(aws, "ec2", "describe_volumes", "Volumes", Filters=[_tagged(fleet)])
     return [str(volume["VolumeId"]) for volume in volumes if volume.get("State") != "deleting"]
 
 
 async def find_groups(aws: Aws, fleet: FleetSettings) -> Sequence[Reply]:
     """As Auto Scaling describes them. Raises AwsError."""
-    return await _pages(
+    return await pages(
         aws,
         "autoscaling",
         "describe_auto_scaling_groups",
@@ -89,21 +115,20 @@ async def _groups(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
 
 
 async def _templates(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
-    tagged = await _pages(
-        aws, "ec2", "describe_launch_templates", "LaunchTemplates", Filters=[_tagged(fleet)]
-    )
-    named = await _pages(
+    tagged = await pages(aws, "ec2", "describe_launch_templates", "LaunchTemplates", Filters=[_tagged(fleet)])
+    names = [*groups(fleet), *(batch_template(fleet, each) for each in fleet.environments)]
+    named = await pages(
         aws,
         "ec2",
         "describe_launch_templates",
         "LaunchTemplates",
-        Filters=[{"Name": "launch-template-name", "Values": list(groups(fleet))}],
+        Filters=[{"Name": "launch-template-name", "Values": names}],
     )
     return sorted({str(each["LaunchTemplateName"]) for each in (*tagged, *named)})
 
 
 async def _queues(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
-    found = await _pages(aws, "sqs", "list_queues", "QueueUrls", QueueNamePrefix=f"{fleet.name}-")
+    found = await pages(aws, "sqs", "list_queues", "QueueUrls", QueueNamePrefix=f"{fleet.name}-")
     # Another fleet's name may begin with this one's: the tag tells.
     return [url.rpartition("/")[2] for url in map(str, found) if await _own_queue(aws, fleet, url)]
 
@@ -134,28 +159,32 @@ async def _bucket(aws: Aws, fleet: FleetSettings, account: str) -> Iterable[str]
     return [bucket] if own else []
 
 
-async def _log_group(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
-    if fleet.log_group is None:
-        return []
-    reply = await aws.call("logs", "describe_log_groups", logGroupNamePrefix=fleet.log_group)
-    names = [str(group["logGroupName"]) for group in reply.get("logGroups") or ()]
-    return [name for name in names if name == fleet.log_group]
+async def _log_groups(aws: Aws, fleet: FleetSettings, batch: BatchSettings | None) -> Sequence[str]:
+    return [name for name in log_groups(fleet, batch) if await has_log_group(aws, name)]
 
 
-async def require_free_names(aws: Aws, fleet: FleetSettings, made: Collection[str]) -> None:
-    """That the table and the log group are among what the stack has `made`, or are not there yet: a stack cannot make
+async def has_log_group(aws: Aws, name: str) -> bool:
+    """Raises AwsError."""
+    reply = await aws.call("logs", "describe_log_groups", logGroupNamePrefix=name)
+    return any(group["logGroupName"] == name for group in reply.get("logGroups") or ())
+
+
+async def require_free_names(
+    aws: Aws, fleet: FleetSettings, batch: BatchSettings | None, made: Collection[str]
+) -> None:
+    """That the table and log groups are among what the stack has `made`, or are not there yet: a stack cannot make
     what is there, and half-way is too late to find out. Raises BadInput, AwsError."""
-    for key, kind, names in (
-        ("table", "table", await _table(aws, fleet)),
-        ("log_group", "log group", await _log_group(aws, fleet)),
-    ):
-        for name in set(names) - set(made):
+    keys = log_groups(fleet, batch)
+    taken = [("fleet.table", "table", name) for name in await _table(aws, fleet)]
+    taken += [(keys[name], "log group", name) for name in await _log_groups(aws, fleet, batch)]
+    for key, kind, name in taken:
+        if name not in made:
             problem = f"there is a {kind} {name} already that is not this fleet's: name another, or delete it"
-            raise BadInput(problem, Place(key=f"fleet.{key}"))
+            raise BadInput(problem, Place(key=key))
 
 
 async def _alarms(aws: Aws, fleet: FleetSettings) -> Iterable[str]:
-    found = await _pages(
+    found = await pages(
         aws, "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{fleet.name}-"
     )
     return [str(alarm["AlarmName"]) for alarm in found if await _own_alarm(aws, fleet, alarm["AlarmArn"])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from controller.deployment.batch_ending import BatchEnding
 from controller.deployment.ending import Ending
 from controller.deployment.names import fleet_stack, storage_stack
 from controller.deployment.remains import Remnant, remains
@@ -12,28 +13,32 @@ from controller.deployment.shipping import bucket_exists, tagged_bucket
 from controller.deployment.site import account_of
 from controller.deployment.stacks import Say, Stacks
 from runner.aws import DENIED, Aws, AwsError, Reply, Trouble
-from runner.settings import FleetSettings
+from runner.settings import FleetSettings, Settings
 
 
 class Removal:
-    """`drain`: how long running tasks may go on, in seconds. All raise AwsError, BadInput, RunnerError."""
+    """All raise AwsError, BadInput, RunnerError."""
 
-    def __init__(self, aws: Aws, fleet: FleetSettings, drain: float, say: Say) -> None:
+    def __init__(self, aws: Aws, settings: Settings, fleet: FleetSettings, say: Say) -> None:
         self._aws = aws
+        self._settings = settings
         self._fleet = fleet
-        self._drain = drain
         self._say = say
         self._stacks = Stacks(aws, fleet.name, say)
 
     async def present(self) -> Sequence[Remnant]:
         account, _ = await account_of(self._aws)
-        return await remains(self._aws, self._fleet, account)
+        return await remains(self._aws, self._settings, self._fleet, account)
 
     async def destroy(self, *, delete_logs: bool) -> None:
         """The bucket goes if `deploy` made it, and it is empty or `delete_logs` empties it."""
         for name in (fleet_stack(self._fleet), storage_stack(self._fleet)):
             await self._stacks.owned(name)  # or not a finger is lifted
-        await Ending(self._aws, self._fleet, self._drain, self._say).run()
+        ending = Ending(self._aws, self._fleet, self._settings.agent.drain, self._say)
+        if self._settings.batch is not None or self._settings.emr is not None:
+            await ending.stop_controller()
+        await BatchEnding(self._aws, self._settings, self._fleet, self._say).run()
+        await ending.run()
         await self._stacks.delete(fleet_stack(self._fleet))
         account, _ = await account_of(self._aws)
         bucket = self._fleet.bucket_name(account)

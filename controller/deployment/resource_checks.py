@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from controller.deployment.findings import Findings
 from controller.deployment.installing import SUSPENDED
-from controller.deployment.names import controller_group, fleet_stack, storage_stack
+from controller.deployment.names import controller_group, fleet_stack, log_groups, storage_stack
 from controller.deployment.queues import MOST_RECEIVES
+from controller.deployment.remains import has_log_group
 from controller.deployment.shipping import bucket_exists
 from controller.deployment.stacks import Stacks
 from runner.aws import Aws, AwsError, Reply
+from runner.batch_settings import BatchSettings
 from runner.routing import Routes
 from runner.settings import Environment, FleetSettings, Settings
 
@@ -73,21 +75,22 @@ async def check_bucket(aws: Aws, fleet: FleetSettings, account: str, findings: F
             findings.problem(subject, "does not exist", DEPLOY)
 
 
-async def check_log_group(aws: Aws, fleet: FleetSettings, findings: Findings) -> None:
-    if fleet.log_group is None:
-        return
-    subject = f"log group {fleet.log_group}"
-    async with findings.about(subject):
-        reply = await aws.call("logs", "describe_log_groups", logGroupNamePrefix=fleet.log_group)
-        if any(each["logGroupName"] == fleet.log_group for each in reply.get("logGroups") or ()):
-            findings.ok(subject)
-        else:
-            findings.problem(subject, f"is not in {fleet.region}", DEPLOY)
+async def check_log_groups(
+    aws: Aws, fleet: FleetSettings, batch: BatchSettings | None, findings: Findings
+) -> None:
+    for name in log_groups(fleet, batch):
+        subject = f"log group {name}"
+        async with findings.about(subject):
+            if await has_log_group(aws, name):
+                findings.ok(subject)
+            else:
+                findings.problem(subject, f"is not in {fleet.region}", DEPLOY)
 
 
 async def check_queues(aws: Aws, settings: Settings, fleet: FleetSettings, findings: Findings) -> None:
-    names = [fleet.dead_letters, *(fleet.queue_name(channel) for channel in Routes.of(settings).channels)]
-    for name in names:
+    channels = Routes.of(settings).channels
+    names = [fleet.dead_letters, *(fleet.queue_name(channel) for channel in channels)]
+    for name in names if channels else ():
         subject = f"queue {name}"
         async with findings.about(subject):
             try:
@@ -105,9 +108,10 @@ async def check_queues(aws: Aws, settings: Settings, fleet: FleetSettings, findi
                 findings.ok(subject)
 
 
-async def check_groups(aws: Aws, fleet: FleetSettings, findings: Findings) -> None:
+async def check_groups(aws: Aws, settings: Settings, fleet: FleetSettings, findings: Findings) -> None:
+    environments = fleet.environments if settings.machines else {}
     wanted = {controller_group(fleet): None} | {
-        fleet.group(name): environment for name, environment in fleet.environments.items()
+        fleet.group(name): environment for name, environment in environments.items()
     }
     found: dict[str, Reply] = {}
     async with findings.about("Auto Scaling groups"):

@@ -5,12 +5,13 @@ IAM is asked to simulate it. Who may not ask is told so, and a few calls that ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from controller.deployment.findings import Findings
-from controller.deployment.policies import Policies, Statement
+from controller.deployment.policies import Policies
 from controller.deployment.stacks import Stack
+from controller.deployment.statements import Statement
 from runner.aws import Aws, AwsError, Trouble
 
 # What `deploy` and `destroy` themselves call or have CloudFormation call; the rest of it goes with these.
@@ -46,6 +47,23 @@ DEPLOYER = (
     "ssm:GetParameter",
 )
 
+# The same for what is on AWS Batch.
+BATCH_DEPLOYER = (
+    "batch:CreateComputeEnvironment",
+    "batch:UpdateComputeEnvironment",
+    "batch:DeleteComputeEnvironment",
+    "batch:CreateJobQueue",
+    "batch:UpdateJobQueue",
+    "batch:DeleteJobQueue",
+    "batch:TagResource",
+    "batch:ListJobs",
+    "batch:TerminateJob",
+    "batch:DeregisterJobDefinition",
+    "ecs:DescribeClusters",
+    "iam:GetRole",
+    "iam:CreateServiceLinkedRole",
+)
+
 ASK = "ask for the permission, or use other credentials"
 # Different resources of one request are answered for each; so many are enough to tell.
 MOST_RESOURCES = 5
@@ -69,11 +87,22 @@ async def check_rights(
             )
             await _probed(aws, policies, findings)
             return
-        deployer: Statement = {"Action": list(DEPLOYER), "Resource": ["*"]}
+        actions = [*DEPLOYER, *(BATCH_DEPLOYER if policies.batch is not None else ())]
+        deployer: Statement = {"Action": actions, "Resource": ["*"]}
         await _simulated(aws, principal, "your permissions to deploy", [deployer], findings)
-        for name, statements in (("AgentRole", policies.agent()), ("ControllerRole", policies.controller())):
+        for name, statements in _roles(policies):
             if stack is not None and name in stack.outputs:
                 await _simulated(aws, stack.outputs[name], f"the {name}'s permissions", statements, findings)
+
+
+def _roles(policies: Policies) -> Iterator[tuple[str, Sequence[Statement]]]:
+    """Whose rights should be what, by the names of the stack's outputs."""
+    yield "ControllerRole", policies.controller()
+    if policies.agents:
+        yield "AgentRole", policies.agent()
+    if policies.batch is not None:
+        yield "BatchInstanceRole", policies.batch_instance()
+        yield "BatchExecutionRole", policies.batch_execution()
 
 
 async def _principal(aws: Aws, caller: str) -> str | None:
@@ -99,7 +128,7 @@ async def _simulated(
 ) -> None:
     denied: list[str] = []
     for statement in statements:
-        if "Condition" not in statement:  # what hangs on tags cannot be simulated without them
+        if not _on_tags(statement):  # they cannot be simulated without what has them
             denied += await _denied(aws, principal, statement)
     if denied:
         findings.problem(subject, f"not allowed: {', '.join(denied)}", ASK)
@@ -107,9 +136,22 @@ async def _simulated(
         findings.ok(subject)
 
 
+def _conditions(statement: Statement) -> Mapping[str, str]:
+    found: Mapping[str, str] = (statement.get("Condition") or {}).get("StringEquals") or {}
+    return found
+
+
+def _on_tags(statement: Statement) -> bool:
+    return any("Tag/" in key for key in _conditions(statement))
+
+
 async def _denied(aws: Aws, principal: str, statement: Statement) -> Sequence[str]:
     denied: list[str] = []
     page: dict[str, Any] = {}
+    context = [
+        {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+        for key, value in _conditions(statement).items()
+    ]
     while True:
         reply = await aws.call(
             "iam",
@@ -117,6 +159,7 @@ async def _denied(aws: Aws, principal: str, statement: Statement) -> Sequence[st
             PolicySourceArn=principal,
             ActionNames=list(statement["Action"]),
             ResourceArns=list(statement["Resource"])[:MOST_RESOURCES],
+            ContextEntries=context,
             **page,
         )
         denied += [

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.aws import Aws, AwsError, Reply
 from runner.errors import BadInput, NotFound, Place
-from runner.settings import FleetSettings
+from runner.settings import FleetSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +62,16 @@ async def _subnets(aws: Aws, **wanted: Any) -> Sequence[Reply]:
     return found
 
 
-async def images(aws: Aws, fleet: FleetSettings) -> Mapping[bool, Image]:
-    """Those that the fleet's instance types need. Raises NotFound, BadInput, AwsError."""
+async def images(aws: Aws, settings: Settings, fleet: FleetSettings) -> Mapping[bool, Image]:
+    """Those that the fleet's own machines need. Raises NotFound, BadInput, AwsError."""
     deployment = fleet.deployment
     given = {False: ("image", deployment.image), True: ("image_arm", deployment.image_arm)}
-    return {arm: await _image(aws, *given[arm], arm=arm) for arm in sorted(set(_processors(fleet)))}
+    return {arm: await _image(aws, *given[arm], arm=arm) for arm in sorted(set(_processors(settings, fleet)))}
 
 
-def _processors(fleet: FleetSettings) -> Iterator[bool]:
+def _processors(settings: Settings, fleet: FleetSettings) -> Iterator[bool]:
     yield fleet.deployment.controller.arm
-    for environment in fleet.environments.values():
+    for environment in fleet.environments.values() if settings.machines else ():
         yield environment.instance_types[0].arm  # all of one environment's are of one kind
 
 

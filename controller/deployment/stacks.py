@@ -117,7 +117,7 @@ class Stacks:
             "StackName": name,
             "ChangeSetName": f"runner-{hashlib.sha256(body.encode()).hexdigest()[:16]}",
             "ChangeSetType": "CREATE" if new else "UPDATE",
-            "Capabilities": ["CAPABILITY_IAM"],
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],  # the execution role of AWS Batch has one
             "Tags": [{"Key": TAG, "Value": self._fleet}],
             **({"TemplateBody": body} if size <= LARGEST_BODY else {"TemplateURL": url}),
         }

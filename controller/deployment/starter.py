@@ -6,11 +6,16 @@ from importlib import resources
 from pathlib import Path
 
 from runner.errors import BadInput, Place
+from runner.settings import BATCH
 
 
-def starter(name: str, region: str) -> str:
+def starter(name: str, region: str, mode: str) -> str:
+    """On AWS Batch all output goes to a log group: there it is given."""
     text = resources.files("controller.deployment").joinpath("starter.yaml").read_text()
-    return text.replace("{name}", name).replace("{region}", region)
+    given = {"name": name, "region": region, "mode": mode, "log_group": "" if mode == BATCH else "# "}
+    for key, value in given.items():
+        text = text.replace(f"{{{key}}}", value)
+    return text
 
 
 def write_starter(path: Path, text: str) -> None:

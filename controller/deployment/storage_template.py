@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from controller.deployment.names import tags
+from controller.deployment.names import log_groups, tags
 from controller.deployment.site import Site
+from runner.batch_settings import BatchSettings
 from runner.settings import FleetSettings
 
 DAY = 86400.0
@@ -39,19 +40,25 @@ RETENTIONS = (
 )
 LIVE_DAYS = 30
 
-TABLE, BUCKET, BUCKET_POLICY, LOG_GROUP = "Table", "Bucket", "BucketPolicy", "LogGroup"
+TABLE, BUCKET, BUCKET_POLICY = "Table", "Bucket", "BucketPolicy"
+LOG_GROUP, BATCH_LOG_GROUP = "LogGroup", "BatchLogGroup"
 
 # The bucket's contents are the user's: only `destroy --delete-logs` removes them, and no mistake in a template.
 KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 
 
-def storage_template(fleet: FleetSettings, site: Site) -> Mapping[str, Any]:
+def storage_template(
+    fleet: FleetSettings, site: Site, batch: BatchSettings | None = None
+) -> Mapping[str, Any]:
     resources = {TABLE: _table(fleet)}
     if site.own_bucket:
         resources[BUCKET] = _bucket(fleet, site)
         resources[BUCKET_POLICY] = _bucket_policy(fleet, site)
-    if fleet.log_group is not None:
-        resources[LOG_GROUP] = _log_group(fleet)
+    for name, key in log_groups(fleet, batch).items():
+        logical = LOG_GROUP if key == "fleet.log_group" else BATCH_LOG_GROUP
+        # Of what agents run the bucket keeps the output; of what AWS Batch runs there is nothing else.
+        kept = batch is not None and name == batch.log_group
+        resources[logical] = _log_group(fleet, name, None if kept else LIVE_DAYS)
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"What the fleet {fleet.name} remembers",
@@ -139,16 +146,17 @@ def _bucket_policy(fleet: FleetSettings, site: Site) -> Mapping[str, Any]:
     }
 
 
-def _log_group(fleet: FleetSettings) -> Mapping[str, Any]:
-    wanted = LIVE_DAYS if fleet.history is None else min(LIVE_DAYS, fleet.history / DAY)
+def _log_group(fleet: FleetSettings, name: str, longest: int | None) -> Mapping[str, Any]:
+    """Kept for as long as history, but for `longest` days at most. None: no bound."""
+    bounds = [days for days in (longest, fleet.history and fleet.history / DAY) if days]
+    wanted = next((days for days in RETENTIONS if bounds and days >= min(bounds)), None)
     return {
         "Type": "AWS::Logs::LogGroup",
         "DeletionPolicy": "Delete",
         "UpdateReplacePolicy": "Retain",
         "Properties": {
-            "LogGroupName": fleet.log_group,
-            # Only to be read while a task runs: what is kept is in the bucket.
-            "RetentionInDays": next(days for days in RETENTIONS if days >= wanted),
+            "LogGroupName": name,
+            **({"RetentionInDays": wanted} if wanted else {}),
             "Tags": tags(fleet),
         },
     }

@@ -1,4 +1,4 @@
-"""The sample under `deploy/sample`: settings, and the site the templates beside them were made for.
+"""The samples under `deploy`: settings, and the site the templates beside them were made for.
 
 `python -m tests.deploy.sample` writes the templates anew.
 """
@@ -11,10 +11,10 @@ from controller.deployment.installing import templates
 from controller.deployment.policies import Policies
 from controller.deployment.site import Image, Site
 from runner.configuration import load_settings
-from runner.routing import Routes
 from runner.settings import FleetSettings, Settings
 
-FOLDER = Path(__file__).parent.parent.parent / "deploy" / "sample"
+DEPLOY = Path(__file__).parent.parent.parent / "deploy"
+FOLDER, BATCH_FOLDER = DEPLOY / "sample", DEPLOY / "sample-batch"
 ACCOUNT = "123456789012"
 
 SITE = Site(
@@ -30,24 +30,34 @@ SITE = Site(
 )
 
 
-def settings() -> Settings:
-    return load_settings(FOLDER / "runner.yaml", {}, Path())
+def settings(folder: Path = FOLDER) -> Settings:
+    return load_settings(folder / "runner.yaml", {}, Path())
+
+
+def batch_settings() -> Settings:
+    """The same in mode batch."""
+    return settings(BATCH_FOLDER)
 
 
 def fleet() -> FleetSettings:
-    found = settings().fleet
-    assert found is not None
-    return found
+    return fleet_of(settings())
+
+
+def fleet_of(settings: Settings) -> FleetSettings:
+    assert settings.fleet is not None
+    return settings.fleet
 
 
 def policies(site: Site = SITE) -> Policies:
-    return Policies(fleet(), site, Routes.of(settings()))
+    return Policies.of(settings(), fleet(), site)
 
 
-def made() -> dict[str, str]:
-    return {f"{name}.yaml": text for name, text in templates(settings(), fleet(), SITE).items()}
+def made(folder: Path = FOLDER) -> dict[str, str]:
+    found = settings(folder)
+    return {f"{name}.yaml": text for name, text in templates(found, fleet_of(found), SITE).items()}
 
 
 if __name__ == "__main__":
-    for name, text in made().items():
-        (FOLDER / name).write_text(text)
+    for each in (FOLDER, BATCH_FOLDER):
+        for name, text in made(each).items():
+            (each / name).write_text(text)

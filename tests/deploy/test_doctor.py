@@ -262,4 +262,4 @@ def test_an_unknown_quota_is_no_problem() -> None:
 
 def test_the_vcpus_that_a_fleet_may_use_are_counted_by_market() -> None:
     # spot 50 x 4; steady 10 x 4; large 4 x 16, one and a fifth of the others on demand; the controller 2
-    assert wanted(fleet()) == {ON_DEMAND: 40 + 2 * 16 + 2, SPOT: 200 + 3 * 16}
+    assert wanted(settings(), fleet()) == {ON_DEMAND: 40 + 2 * 16 + 2, SPOT: 200 + 3 * 16}

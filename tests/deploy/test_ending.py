@@ -14,10 +14,12 @@ from controller.deployment.removal import Removal
 from controller.simulation.clock import run
 from controller.simulation.services.service import refused
 from runner.errors import Unavailable
+from runner.settings import AgentSettings, Settings
 from tests.deploy.sample import fleet
 from tests.deploy.scripted import Scripted
 
 DRAIN = 90.0
+DRAINING = Settings(agent=AgentSettings(drain=DRAIN))
 ABSENT = refused("ValidationError", "Stack with id shards does not exist")
 
 
@@ -160,5 +162,5 @@ def test_more_machines_than_a_request_takes_go_in_several() -> None:
 
 def test_with_machines_of_every_kind_in_the_way_both_stacks_are_deleted() -> None:
     cloud = Cloud(members=2, strays=1)
-    run(Removal(cloud, fleet(), DRAIN, lambda _: None).destroy(delete_logs=False))
+    run(Removal(cloud, DRAINING, fleet(), lambda _: None).destroy(delete_logs=False))
     assert (cloud.members, cloud.strays, cloud.stacks) == ({}, [], set())

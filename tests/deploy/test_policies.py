@@ -9,13 +9,33 @@ from dataclasses import replace
 
 import pytest
 
-from controller.deployment.policies import Policies, Statement, document
+from controller.deployment.policies import Policies
+from controller.deployment.statements import Statement, document
+from runner.batch_settings import BatchQueue, BatchSettings, job_queues
+from runner.emr_settings import EmrSettings
 from runner.routing import Routes
 from runner.settings import QueueSettings
-from tests.deploy.sample import SITE, fleet, policies, settings
+from tests.deploy.sample import SITE, batch_settings, fleet, policies, settings
+from tests.deploy.sample import fleet_of as sample_fleet
 from tests.fleets import environment, fleet_of
 
-PARTS = {"agent": policies().agent(), "controller": policies().controller(), "user": policies().user()}
+EMR = EmrSettings("shards", "us-east-1")
+
+
+def on_aws_batch() -> Policies:
+    settings = batch_settings()
+    return replace(Policies.of(settings, sample_fleet(settings), SITE), emr=EMR)
+
+
+PARTS = {
+    "agent": policies().agent(),
+    "controller": policies().controller(),
+    "user": policies().user(),
+    "controller on AWS Batch": on_aws_batch().controller(),
+    "user of AWS Batch": on_aws_batch().user(),
+    "instance of AWS Batch": on_aws_batch().batch_instance(),
+    "execution on AWS Batch": on_aws_batch().batch_execution(),
+}
 every_part = pytest.mark.parametrize("part", PARTS)
 
 
@@ -32,7 +52,11 @@ def test_no_right_is_given_by_a_pattern_of_actions(part: str) -> None:
 @every_part
 def test_only_looking_reporting_and_signing_in_are_allowed_everywhere(part: str) -> None:
     anywhere = [action for each in PARTS[part] if each["Resource"] == ["*"] for action in each["Action"]]
-    harmless = re.compile(r"autoscaling:Describe\w+|ecr:GetAuthorizationToken|cloudwatch:PutMetricData")
+    # Of clusters none can be named before it is there: a condition says whose they must be.
+    harmless = re.compile(
+        r"(autoscaling|batch|ec2):(Describe|List)\w+|elasticmapreduce:(ListClusters|RunJobFlow)"
+        r"|ec[rs]:(GetAuthorizationToken|DiscoverPollEndpoint)|cloudwatch:PutMetricData"
+    )
     assert [action for action in anywhere if not harmless.fullmatch(action)] == []
 
 
@@ -76,8 +100,43 @@ def test_users_start_no_machines() -> None:
     assert "autoscaling:SetDesiredCapacity" not in json.dumps(PARTS["user"])
 
 
+def test_the_controller_lends_roles_of_tasks_only_and_to_tasks_only() -> None:
+    lend = of([each for each in on_aws_batch().controller() if each["Sid"] == "LendRoles"], "iam:PassRole")
+    role = "arn:aws:iam::123456789012:role/shards"
+    assert lend["Resource"] == [f"{role}-batch-execution", f"{role}-task-*"]
+    assert lend["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+
+
+def test_jobs_are_submitted_to_the_fleets_own_queues_with_its_own_definitions() -> None:
+    arn = "arn:aws:batch:us-east-1:123456789012"
+    assert of(on_aws_batch().controller(), "batch:SubmitJob")["Resource"] == [
+        f"{arn}:job-definition/shards-*",
+        f"{arn}:job-queue/shards-default",
+        f"{arn}:job-queue/shards-big",
+    ]
+
+
+def test_the_controller_reads_items_where_it_hands_them_over_itself() -> None:
+    manifests = f"{policies().bucket}/manifests/*"
+    assert manifests in of(on_aws_batch().controller(), "s3:GetObject")["Resource"]
+
+
+def test_instances_of_aws_batch_serve_clusters_of_their_fleet_only() -> None:
+    arn = "arn:aws:ecs:us-east-1:123456789012"
+    instance = on_aws_batch().batch_instance()
+    assert of(instance, "ecs:RegisterContainerInstance")["Resource"] == [f"{arn}:cluster/AWSBatch-shards-*"]
+    assert of(instance, "ecs:Poll")["Resource"] == [f"{arn}:container-instance/AWSBatch-shards-*/*"]
+
+
+def test_tasks_on_aws_batch_reach_no_more_through_their_instance_than_images_and_logs() -> None:
+    services = {
+        action.partition(":")[0] for each in on_aws_batch().batch_instance() for action in each["Action"]
+    }
+    assert services == {"ecs", "ec2", "ecr", "logs"}
+
+
 def crowd(queues: int, environments: int = 1) -> Policies:
-    """A fleet with so many, all names as long as they may be."""
+    """A fleet with so many, all names as long as they may be, on AWS Batch and Amazon EMR beside."""
     names = [f"{number:03}{'e' * 29}" for number in range(environments)]
     known = {name: environment(name, "m6i.large", "m6i.xlarge") for name in names}
     named = {f"{number:03}{'q' * 38}": QueueSettings(0, tuple(names)) for number in range(queues)}
@@ -89,7 +148,9 @@ def crowd(queues: int, environments: int = 1) -> Policies:
         region="ap-southeast-2",
         queues=named,
     )
-    return Policies(fleet, SITE, Routes(fleet, settings().agent))
+    batch = BatchSettings(fleet.name, fleet.region, job_queues(fleet.name, named), log_group="l" * 512)
+    emr = EmrSettings(fleet.name, fleet.region)
+    return Policies(fleet, SITE, Routes(fleet, settings().agent), batch=batch, emr=emr)
 
 
 def size(statements: Sequence[Statement]) -> int:
@@ -105,6 +166,16 @@ def test_however_many_queues_there_are_what_policies_may_take_is_enough(
     assert size(crowded.user()) <= 6_144
     assert size(crowded.agent()) <= 10_240
     assert size(crowded.controller()) <= 10_240
+
+
+def test_more_job_queues_of_the_users_own_than_can_be_named_are_not() -> None:
+    theirs = {f"q{number}": BatchQueue(f"{number:03}{'x' * 100}") for number in range(200)}
+    batch = BatchSettings("shards", "us-east-1", theirs)
+    found = replace(on_aws_batch(), batch=batch).controller()
+    assert size(found) <= 10_240
+    assert of(found, "batch:SubmitJob")["Resource"][1:] == [
+        "arn:aws:batch:us-east-1:123456789012:job-queue/*"
+    ]
 
 
 def resources(statements: Sequence[Statement], action: str) -> Sequence[str]:

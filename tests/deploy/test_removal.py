@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from runner.adapters.boto import BotoAws
 from runner.aws import AwsError, Reply
 from runner.configuration import load_settings
 from runner.errors import BadInput, Conflict
-from runner.settings import FleetSettings, Settings
+from runner.settings import AgentSettings, FleetSettings, Settings
 from tests.deploy.scripted import Answer, Scripted
 
 REGION = "us-east-1"
@@ -70,6 +71,10 @@ class Moto:
         await self._aws.close()
 
 
+def hasty(settings: Settings) -> Settings:
+    return replace(settings, agent=AgentSettings(drain=0.0))
+
+
 class Site:
     settings: Settings
     fleet: FleetSettings
@@ -94,7 +99,7 @@ class Site:
 
     def destroy(self, *, delete_logs: bool = False) -> Sequence[Remnant]:
         async def work(aws: Moto) -> Sequence[Remnant]:
-            removal = Removal(aws, self.fleet, 0.0, self.said.append)
+            removal = Removal(aws, hasty(self.settings), self.fleet, self.said.append)
             await removal.destroy(delete_logs=delete_logs)
             return await removal.present()
 
@@ -188,7 +193,7 @@ def test_where_one_stack_is_somebody_elses_nothing_is_touched(tmp_path: Path) ->
     aws, fleet = settled(tmp_path)
     aws.answers(describe_stacks=[absent, theirs])
     with pytest.raises(BadInput, match="not this fleet's"):
-        asyncio.run(Removal(aws, fleet, 0.0, lambda _: None).destroy(delete_logs=True))
+        asyncio.run(Removal(aws, hasty(Settings()), fleet, lambda _: None).destroy(delete_logs=True))
     assert {operation for operation, _ in aws.calls} == {"describe_stacks"}
 
 
@@ -202,13 +207,13 @@ def test_logs_that_may_not_be_deleted_are_an_error_after_one_page(tmp_path: Path
     refusal = {"Errors": [{"Key": "logs/a", "Code": "AccessDenied", "Message": "no"}]}
     aws, fleet = settled(tmp_path, list_objects_v2=locked, delete_objects=refusal)
     with pytest.raises(AwsError, match=f"s3:DeleteObject on {BUCKET}/logs/a failed: AccessDenied"):
-        asyncio.run(Removal(aws, fleet, 0.0, lambda _: None).destroy(delete_logs=True))
+        asyncio.run(Removal(aws, hasty(Settings()), fleet, lambda _: None).destroy(delete_logs=True))
     assert len(aws.given("list_objects_v2")) == 1
 
 
 def test_all_pages_of_a_bucket_are_emptied(tmp_path: Path) -> None:
     aws, fleet = settled(tmp_path, list_objects_v2=locked)
-    asyncio.run(Removal(aws, fleet, 0.0, lambda _: None).destroy(delete_logs=True))
+    asyncio.run(Removal(aws, hasty(Settings()), fleet, lambda _: None).destroy(delete_logs=True))
     assert [each.get("ContinuationToken") for each in aws.given("list_objects_v2")] == [None, "2", None]
 
 

@@ -6,21 +6,24 @@ Emulated: DynamoDB and SQS in memory; IAM by actions and resources alone, withou
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
-from controller.deployment.policies import Policies, Statement
+from controller.deployment.policies import Policies
+from controller.deployment.statements import Statement
 from controller.ports import DeadLetters, Records
 from controller.simulation.services.dynamodb import DynamoDb
 from runner.aws import Aws, AwsError, Reply, Trouble
 from runner.ports import Ledger, Queue
 from runner.routing import Routes
 from runner.settings import AgentSettings
+from tests.aws.items import LOT
 from tests.contracts.aws_rig import AwsRig, make_ledger, make_records
 from tests.contracts.rigs import Clock, Rig
 from tests.contracts.test_dead_letters_contract import *  # noqa: F403
@@ -30,6 +33,7 @@ from tests.contracts.test_records_contract import *  # noqa: F403
 from tests.contracts.test_takeover_contract import *  # noqa: F403
 from tests.deploy.sample import SITE, fleet
 from tests.dynamodb.emulator import a_name, create_table
+from tests.dynamodb.world import JOB, begin, succeed
 from tests.sqs.rig import CHANNELS, FLEET, SqsSide, make_letters, make_queue
 
 TABLE = a_name("rights")
@@ -51,14 +55,22 @@ class Guarded:
     async def call(
         self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
     ) -> Reply:
-        action = RIGHTS.get(operation) or f"{service}:{re.sub('(?:^|_)(.)', _capital, operation)}"
         resource = _resource(parameters)
-        if not any(_allows(statement, action, resource) for statement in self._allowed):
-            raise AwsError(action, resource, "AccessDenied", "no statement allows it", Trouble.DENIED)
+        for action in _actions(service, operation, parameters):
+            if not any(_allows(statement, action, resource) for statement in self._allowed):
+                raise AwsError(action, resource, "AccessDenied", "no statement allows it", Trouble.DENIED)
         return await self._aws.call(service, operation, urgent=urgent, **parameters)
 
     async def close(self) -> None:
         await self._aws.close()
+
+
+def _actions(service: str, operation: str, parameters: Mapping[str, Any]) -> Collection[str]:
+    """The rights that it takes."""
+    if operation == LOT:
+        verbs = {each["Statement"].partition(" ")[0] for each in parameters["Statements"]}
+        return [f"dynamodb:PartiQL{verb.capitalize()}" for verb in sorted(verbs)]
+    return [RIGHTS.get(operation) or f"{service}:{re.sub('(?:^|_)(.)', _capital, operation)}"]
 
 
 def _capital(found: re.Match[str]) -> str:
@@ -92,7 +104,7 @@ class GuardedRig(AwsRig):
         return make_queue(guarded, self._clock, queues, linger=0.0, fresh=0.0)
 
     def ledger(self) -> Ledger:
-        return make_ledger(Guarded(self._aws, self._agents), self._table, self._clock)
+        return make_ledger(Guarded(self._aws, self._agents), self._table, self._clock, self.advance)
 
     def records(self) -> Records:
         return make_records(Guarded(self._aws, self._others), self._table, self._clock)
@@ -127,3 +139,16 @@ def records(rig: Rig) -> Records:
 @pytest.fixture
 def queue(rig: Rig) -> Queue:
     return rig.queue({"default": 0})
+
+
+async def test_beginnings_and_ends_of_an_agents_tasks_may_go_in_company() -> None:
+    """Or else, each would be refused first and then go by itself, which no contract shows."""
+    service, clock = DynamoDb(Clock()), Clock()
+    await create_table(service, TABLE)
+    rig = GuardedRig(service, clock, await SqsSide.make(clock), "controller")
+    await rig.records().register(JOB)
+    ledger = rig.ledger()
+    begun = await asyncio.gather(*(begin(ledger, index=index) for index in JOB.array))
+    assert service.meter.writes[LOT] == JOB.array.size
+    await asyncio.gather(*(succeed(ledger, attempt) for attempt in begun))
+    assert service.meter.writes[LOT] == 2 * JOB.array.size

@@ -24,6 +24,16 @@ def test_what_init_writes_is_a_fleets_settings(tmp_path: Path) -> None:
     assert (fleet.name, fleet.region) == ("genomes", "us-east-1")
 
 
+def test_init_writes_settings_for_aws_batch_too(tmp_path: Path) -> None:
+    path = tmp_path / "runner.yaml"
+    assert types(tmp_path, "init", str(path), "--name", "genomes", "--mode", "batch").exit_code == 0
+    settings = load_settings(path, {}, tmp_path)
+    assert settings.mode == "batch"
+    assert settings.batch is not None
+    # What tasks write there is kept nowhere else: not in the group that everybody's jobs write to.
+    assert settings.batch.log_group == "/genomes/tasks"
+
+
 def test_what_init_leaves_in_comments_is_right_too(tmp_path: Path) -> None:
     path = tmp_path / "runner.yaml"
     types(tmp_path, "init", str(path))
@@ -83,3 +93,21 @@ def test_a_home_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
     path.write_text("engine: process\n")
     done = types(tmp_path, "--config", str(path), "doctor", "--output", "quiet")
     assert (done.exit_code, done.output.splitlines()) == (1, [f"home {tmp_path / 'home'}"])
+
+
+def test_on_one_machine_doctor_looks_at_the_services_that_jobs_may_run_on(tmp_path: Path) -> None:
+    path = tmp_path / "runner.yaml"
+    path.write_text(
+        "mode: embedded\nengine: process\n"
+        "batch: {name: laptop, region: us-east-1, queues: {default: {job_queue: theirs}}}\n"
+    )
+    without_credentials = {
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SECRET_ACCESS_KEY": "",
+        "AWS_PROFILE": "",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+        "AWS_CONFIG_FILE": "/nonexistent",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    done = types(tmp_path, "--config", str(path), "doctor", "--output", "quiet", **without_credentials)
+    assert (done.exit_code, done.stdout) == (1, "credentials\n")
