@@ -30,6 +30,7 @@ TARGETS = {EARLY: AT_LEAST, LATE: AT_LEAST, RECORDED: AT_LEAST}
 
 WARM, FULL = "from the first send", "from a full queue"
 BEGINNINGS = {WARM: "warm", FULL: "full"}
+CONDITIONS = ((2, WARM), (2, FULL), (16, FULL))
 
 # Deletes may wait so long for company, in seconds; they are requests of these tasks as well.
 SETTLING = 6.0
@@ -49,25 +50,24 @@ Measure = Callable[[int, int, str], Coroutine[Any, Any, Sample]]
 
 
 async def run(bench: Bench) -> Result:
-    rounds, size, conditions = (1, 200, (2,)) if bench.quick else (3, 3000, (2, 16))
+    rounds, size, conditions = (1, 200, CONDITIONS[:2]) if bench.quick else (3, 2000, CONDITIONS)
     interpreter = peers.python(bench.space)
     measures: dict[str, Measure] = {OURS: Ours(bench.homes).measure}
     measures |= {name: Celery(interpreter, bench.homes, way).measure for name, way in WAYS.items()}
     figures: list[Figure] = []
     ratios: list[Ratio] = []
-    for slots in conditions:
-        for beginning in BEGINNINGS:
-            group = f"{slots} slots, {beginning}"
-            loads: dict[str, list[tuple[int, Sample]]] = defaultdict(list)
-            contenders = {
-                name: _contender(measure, _size(name, size), slots, BEGINNINGS[beginning], loads[name])
-                for name, measure in measures.items()
-            }
-            samples = await harness.interleave(contenders, rounds)
-            figures += harness.figures(group, "tasks/s", samples)
-            if beginning == WARM:  # there the sends are in the time as well as among the requests
-                figures += _loads(slots, loads)
-            ratios += [harness.ratio(group, samples, OURS, peer, TARGETS.get(peer)) for peer in WAYS]
+    for slots, beginning in conditions:
+        group = f"{slots} slots, {beginning}"
+        loads: dict[str, list[tuple[int, Sample]]] = defaultdict(list)
+        contenders = {
+            name: _contender(measure, _size(name, size), slots, BEGINNINGS[beginning], loads[name])
+            for name, measure in measures.items()
+        }
+        samples = await harness.interleave(contenders, rounds)
+        figures += harness.figures(group, "tasks/s", samples)
+        if beginning == WARM:  # there the sends are in the time as well as among the requests
+            figures += _loads(slots, loads)
+        ratios += [harness.ratio(group, samples, OURS, peer, TARGETS.get(peer)) for peer in WAYS]
     return Result("fleet", figures, ratios, _terms(size, rounds, interpreter), NOT_MEASURED)
 
 
@@ -158,7 +158,6 @@ class Ours:
         job = await ours.fill(size)
         ours.boot()
         times = await ours.done(size)
-        await asyncio.sleep(SETTLING)
         load = load_of(endpoint).since(before)
         await ours.ended(job)
         return Sample(max(times) - min(times), load)

@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import harness
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PAGES = (PAGE, PAGE.with_name("scale.md"))
 
 BLOCK = re.compile(r"(<!-- table: (\w+) (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -40,7 +41,26 @@ def terms(content: Mapping[str, Any]) -> str:
     return _table(("", ""), ((key, _said(value)) for key, value in content["terms"].items()))
 
 
-SHOWN = {"figures": figures, "ratios": ratios, "machine": machine, "terms": terms}
+def beside(content: Mapping[str, Any]) -> str:
+    """The medians of conditions that are called `KIND: SIZE`: for each kind a table, with a column for each size."""
+    kinds: dict[str, dict[str, dict[str, str]]] = {}
+    sizes: dict[str, list[str]] = {}
+    for figure in content["figures"]:
+        kind, _, size = figure["group"].partition(": ")
+        row = f"{figure['name']}, {figure['unit']}" if figure["unit"] else figure["name"]
+        kinds.setdefault(kind, {}).setdefault(row, {})[size] = number(figure["median"])
+        if size not in sizes.setdefault(kind, []):
+            sizes[kind].append(size)
+    return "\n".join(
+        _table(
+            (kind, *sizes[kind]),
+            ((name, *(row.get(size, "") for size in sizes[kind])) for name, row in rows.items()),
+        )
+        for kind, rows in kinds.items()
+    )
+
+
+SHOWN = {"figures": figures, "beside": beside, "ratios": ratios, "machine": machine, "terms": terms}
 
 
 def render(page: str, results: Path = harness.RESULTS) -> str:
@@ -56,7 +76,8 @@ def render(page: str, results: Path = harness.RESULTS) -> str:
 
 
 def update() -> None:
-    PAGE.write_text(render(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(render(page.read_text()))
 
 
 def number(value: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from controller import submission
 from controller.dependencies import describe
-from controller.intake import check_engine, checked_draft, submit_draft
+from controller.intake import check_engine, checked_draft, stop_elsewhere, submit_draft
 from controller.layers import argument
 from controller.listing import list_tasks
 from controller.logs import recorded_of
@@ -108,7 +108,11 @@ class Job:
         """False if it had ended already."""
 
         async def work(parts: Parts) -> bool:
-            return await submission.cancel(parts.records, await self._read(parts), parts.now)
+            record = await self._read(parts)
+            cancelled = await submission.cancel(parts.records, record, parts.now)
+            if cancelled and (trouble := await stop_elsewhere(parts, record)):
+                log.warning("%s goes on elsewhere until somebody supervises: %s", self.id, trouble)
+            return cancelled
 
         return self._call(work)
 
@@ -161,6 +165,8 @@ class JobKeys(TypedDict, total=False):
     pids: int
     retries: int | Mapping[str, Any]
     queue: str
+    backend: str | None
+    emr: Mapping[str, Any]
     after: str | Job | Sequence[str | Job]
     max_parallel: int | None
     mounts: Sequence[str | Mapping[str, Any]]

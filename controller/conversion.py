@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from controller.emr_file import EmrJobFile
 from controller.jobfile import JobFile, RetriesSection, RuleSection
 from controller.layers import Layers
 from runner.array import Array
 from runner.documents import resolved
-from runner.model import Job, Limits, Mount, Retry, Rule, Secret, Sidecar
+from runner.model import EMR, Job, Limits, Mount, Retry, Rule, Secret, Sidecar
 from runner.wording import Loc, printable
 
 
@@ -34,6 +35,8 @@ def job_from(model: JobFile, array: Array, layers: Layers) -> Job:
         ),
         role=model.role,
         idempotency_key=model.idempotency_key,
+        backend=EMR if isinstance(model, EmrJobFile) else model.backend or "",
+        emr=model.emr.emr() if isinstance(model, EmrJobFile) else None,
     )
 
 

@@ -7,6 +7,7 @@ attempt that ran out of memory, and whether what waits can be begun or waits for
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ class Load:
 
     `sent`: those of them whose messages were sent. `running`: those that run, as far as is known. `hidden`: those that
     wait for their next try, where nobody could begin them. `seconds`: how long one takes, None: nothing is known of
-    that; but one has been running for `at_least` seconds.
+    that; but one has been running for `at_least` seconds. `apart`: seconds between jobs of its queue lately.
     """
 
     channel: str
@@ -38,6 +39,7 @@ class Load:
     at_least: float = 0.0
     running: int = 0
     hidden: int = 0
+    apart: float = math.inf
 
     @property
     def waiting(self) -> int:
@@ -105,7 +107,7 @@ def _pace(record: JobRecord, history: Mapping[str, float], paces: Mapping[str, P
     plain, seen = plain_pace(record, now), paces.get(record.job.id, Pace())
     known = (plain.seconds, seen.seconds, history.get(record.job.id) if record.round == 1 else None)
     seconds = next((each for each in known if each is not None), None)
-    return Pace(seconds, max(plain.at_least, seen.at_least))
+    return Pace(seconds, max(plain.at_least, seen.at_least), seen.apart)
 
 
 def _load(record: JobRecord, routes: Routes, pace: Pace) -> Load | None:
@@ -125,6 +127,7 @@ def _load(record: JobRecord, routes: Routes, pace: Pace) -> Load | None:
         memory=job.limits.memory + job.sidecar_memory,
         seconds=pace.seconds,
         at_least=pace.at_least,
+        apart=pace.apart,
         running=record.counts.running,
     )
 

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from controller.conversion import absent_files, job_from
+from controller.emr_file import job_file_of
 from controller.item_files import items_of, lines_of
 from controller.items import Items, listed
-from controller.jobfile import ArraySection, JobFile
+from controller.jobfile import ArraySection
 from controller.layers import Label, Layers, flag, laid_over
 from runner.array import Array
 from runner.arrays import format_indices
@@ -55,7 +56,7 @@ def draft_from(
     Raises BadInput.
     """
     layers = laid_over(file, overrides, cwd or Path.cwd(), label)
-    model = validated(JobFile, layers.data, layers.place)
+    model = validated(job_file_of(layers.data), layers.data, layers.place)
     array, items = _array(model.array, layers)
     job = job_from(model, array, layers)
     if problems := list(absent_files(job)):

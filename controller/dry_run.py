@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller.draft import JobDraft
+from controller.emr_file import WITHOUT_EFFECT, emr_keys
 from controller.item_files import STANDARD_INPUT
 from controller.items import Items, Listed
 from runner.documents import resolved
@@ -44,7 +45,7 @@ async def _items_at(items: Items, indices: Collection[int]) -> Mapping[int, str]
 def job_keys(draft: JobDraft) -> dict[str, object]:
     """The job with all its keys, as a job file that means the same has them."""
     job, limits = draft.job, draft.job.limits
-    return {
+    keys: dict[str, object] = {
         "name": job.name,
         "image": job.image,
         "command": list(job.command),
@@ -56,6 +57,7 @@ def job_keys(draft: JobDraft) -> dict[str, object]:
         "grace": format_duration(limits.grace),
         "pids": limits.pids,
         "queue": job.queue,
+        "backend": job.backend or None,
         "after": list(job.after),
         "max_parallel": job.max_parallel,
         "retries": _retries(job.retry),
@@ -65,6 +67,10 @@ def job_keys(draft: JobDraft) -> dict[str, object]:
         "role": job.role,
         "idempotency_key": job.idempotency_key,
     }
+    if job.emr is None:
+        return keys
+    left = {key: value for key, value in keys.items() if key not in WITHOUT_EFFECT}
+    return {**left, "emr": emr_keys(job.emr)}
 
 
 def _array(draft: JobDraft) -> object:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controller.advice import ended
-from controller.obstacles import Reason, Situation, ago, obstacles, unled, waiting_for_parents
+from controller.model import Reason
+from controller.obstacles import Situation, ago, obstacles, told_elsewhere, unled, waiting_for_parents
 from controller.report import finished_at, job_duration, last_line, task_reason
 from controller.story import advised, stopping, task_story
 from runner.model import Status
@@ -68,6 +69,7 @@ def _open_job(situation: Situation) -> Iterator[Reason]:
     if counts.running:
         yield Reason("running", f"{counts.running} of its tasks run, {counts.runnable} wait for their turn.")
         yield from unled(situation)
+        yield from told_elsewhere(situation) if not counts.runnable else ()
     if counts.runnable:
         seen = {reason.code for reason in unled(situation)} if counts.running else set()
         yield from (reason for reason in obstacles(situation) if reason.code not in seen)

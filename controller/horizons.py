@@ -41,12 +41,17 @@ def horizons(
     for pool in _pools(loads, stocks, environments_of):
         first = stocks[pool.environments[0]]
         own = [stocks[name] for name in pool.environments]
-        terms = Terms(wait, first.price or USUAL_PRICE * max(1.0, first.machine.vcpus), boot)
+        terms = terms_of(first, wait, boot)
         parts = [part_of(load, first.machine) for load in pool.loads]
         there, most = sum(each.there for each in own), sum(each.most for each in own)
-        horizon = sum(part.work for part in parts) / machines_worth(parts, there, most, terms)
+        apart = min(load.apart for load in pool.loads)
+        horizon = sum(part.work for part in parts) / machines_worth(parts, there, most, terms, apart)
         found |= {load.channel: horizon for load in pool.loads}
     return found
+
+
+def terms_of(stock: Stock, wait: float, boot: float) -> Terms:
+    return Terms(wait, stock.price or USUAL_PRICE * max(1.0, stock.machine.vcpus), boot)
 
 
 @dataclass(frozen=True, slots=True)

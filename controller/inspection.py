@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from controller.listing import find_task
+from controller.model import Reason
 from controller.obstacles import Situation
-from controller.ports import Records
+from controller.ports import Backend, Records
 from runner.codec import DecodeError, decode_note
-from runner.errors import NotFound
-from runner.model import Job, Status, TaskId
+from runner.errors import NotFound, RunnerError
+from runner.model import EMR, Job, Status, TaskId
 from runner.ports import Queue, Supervision
 from runner.records import JobRecord, TaskRecord
 from runner.routing import Routes
-from runner.settings import Settings
+from runner.settings import BATCH, Settings
+
+NO_MACHINES = Reason(
+    "no_machines", "It is for machines of this installation's own, and in mode batch there are none."
+)
 
 FAILURES_READ = 5
 RETRYING_READ = 3
@@ -29,28 +35,52 @@ async def inspect(
     *,
     supervision: Supervision,
     now: float,
+    backends: Mapping[str, Backend] | None = None,
 ) -> Situation:
     """What is known of a job, or of one of its tasks, `now`."""
-    job, routes = record.job, Routes.of(settings)
+    job = record.job
     found = await find_task(records, record, task) if task else None
-    channel = _channel(routes, job, found)
     failures = () if task else await records.tasks(job.id, statuses={Status.FAILED}, limit=FAILURES_READ)
-    return Situation(
+    situation = Situation(
         job=record,
         now=now,
         led=supervision.led,
         parents={parent: await records.job(parent) for parent in job.after},
-        hosts=await records.hosts(),
-        backlog=(await queue.backlog()).get(channel),
-        ahead=await _ahead(records, settings, record, routes),
         failures=failures,
         retrying=await _retrying(records, record) if task is None else (),
         task=found,
         attempts=await records.attempts(task) if task else (),
+    )
+    if job.backend:
+        return replace(situation, elsewhere=await _elsewhere(backends or {}, record, now))
+    if settings.mode == BATCH:
+        return replace(situation, elsewhere=[NO_MACHINES])
+    routes = Routes.of(settings)
+    channel = _channel(routes, job, found)
+    return replace(
+        situation,
+        hosts=await records.hosts(),
+        backlog=(await queue.backlog()).get(channel),
+        ahead=await _ahead(records, settings, record, routes),
         agent_logs=str(_agent_logs(settings.home)) if settings.fleet is None else "",
         channel=channel,
         machines=_machines(routes, channel, supervision),
     )
+
+
+async def _elsewhere(backends: Mapping[str, Backend], record: JobRecord, now: float) -> Sequence[Reason]:
+    """What its backend says of tasks that wait, and of clusters that also come up while a task counts as running."""
+    backend = backends.get(record.job.backend)
+    if backend is None:
+        text = f"The settings have no section {record.job.backend} any more, so nobody looks after it."
+        return [Reason("unknown_backend", text)]
+    waiting = record.counts.runnable or (record.job.backend == EMR and record.counts.running)
+    if record.status.terminal or record.released_at is None or not waiting:
+        return ()
+    try:
+        return await backend.reasons(record, now)
+    except RunnerError as error:
+        return [Reason("backend_silent", f"What keeps it cannot be told: {error}")]
 
 
 def _channel(routes: Routes, job: Job, task: TaskRecord | None) -> str:
@@ -89,7 +119,7 @@ async def _ahead(records: Records, settings: Settings, record: JobRecord, routes
     for other in await records.jobs(unfinished=True):
         others = settings.queues.get(other.job.queue, 0)
         older = others == priority and other.job.created_at < record.job.created_at
-        ahead = other.job.id != record.job.id and (others > priority or older)
+        ahead = other.job.id != record.job.id and not other.job.backend and (others > priority or older)
         if ahead and machines & _serving(routes, other.job):
             waiting += other.counts.runnable
     return waiting

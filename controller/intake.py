@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from controller.selectors import select_one
 from controller.submission import Submission, new_job_id
 from controller.users import submitter
 from controller.wiring import Parts
-from runner.errors import Unavailable
-from runner.model import Job
+from runner.errors import RunnerError, Unavailable
+from runner.model import BATCH, EMR, Job
+from runner.records import JobRecord
 from runner.routing import Routes
 from runner.settings import Settings
+from runner.validation import Problem, refusal
 from runner.wiring import docker_trouble, local_host
 
 GET_DOCKER = "https://docs.docker.com/engine/install/"
@@ -30,11 +32,36 @@ def checked_draft(
 ) -> JobDraft:
     """A job that this installation can take. Writes nothing. Raises BadInput."""
     draft = draft_from(file, overrides, label=label)
+    if backend := draft.job.backend or settings.backend:
+        draft = replace(draft, job=replace(draft.job, backend=backend))
+        check_elsewhere(draft, settings)
+        return draft
     if settings.engine == "process" and settings.fleet is None and draft.job.image is not None:
         draft = replace(draft, job=replace(draft.job, bare=True))
     processes = settings.engine != "docker" and settings.fleet is None
     check_against(draft, _offers(settings), roles=settings.fleet is not None, processes=processes)
     return draft
+
+
+def check_elsewhere(draft: JobDraft, settings: Settings) -> None:
+    """Whether its backend can take the job. Raises BadInput."""
+    job = draft.job
+    problems: Iterable[Problem]
+    if job.backend == BATCH and settings.batch is not None:
+        from controller.adapters.batch.admission import problems as batch_problems
+
+        problems = batch_problems(job, settings.batch)
+    elif job.emr is not None and settings.emr is not None:
+        from controller.adapters.emr.admission import problems as emr_problems
+
+        problems = emr_problems(job, settings.emr)
+    elif job.backend == EMR and job.emr is None:
+        problems = [(("backend",), f"{EMR} is for a job with the key emr: see docs/emr.md")]
+    else:
+        missing = f"the settings have no section {job.backend}: write one, see docs/settings.md"
+        problems = [(("backend",), missing)]
+    if found := list(problems):
+        raise refusal(found, lambda loc: draft.place(*loc))
 
 
 def _offers(settings: Settings) -> Offers:
@@ -47,7 +74,7 @@ def _offers(settings: Settings) -> Offers:
 
 async def check_engine(settings: Settings, job: Job) -> None:
     """Better now than as a thousand failed tasks; in a fleet, each machine has its own. Raises Unavailable."""
-    if job.engine != "docker" or settings.fleet is not None:
+    if job.engine != "docker" or job.backend or settings.fleet is not None:
         return
     trouble = await docker_trouble(settings)
     if trouble:
@@ -69,6 +96,21 @@ async def submit_draft(parts: Parts, draft: JobDraft, user: str | None = None) -
     # Two who send the same window at once would double it: where somebody leads, that one sends it.
     led = (await parts.ledger.supervision()).led
     return await submission.submit(parts.records, parts.queue, job, 0 if led else window, parts.routes)
+
+
+async def stop_elsewhere(parts: Parts, record: JobRecord) -> str:
+    """What a cancelled job's backend still does is stopped here, where nobody leads who would. Returns why it cannot
+    be; an empty string if it is. Whoever leads next sees to it again."""
+    if not (record.job.backend and record.sent) or (await parts.ledger.supervision()).led:
+        return ""
+    latest, backend = await parts.records.job(record.job.id), parts.backends.get(record.job.backend)
+    if latest is None or backend is None:
+        return "the settings do not say where"
+    try:
+        await backend.stop(latest)
+    except RunnerError as error:
+        return str(error)
+    return ""
 
 
 async def resolve(records: Records, selectors: Sequence[str]) -> tuple[str, ...]:

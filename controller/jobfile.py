@@ -11,7 +11,7 @@ from pydantic import Field
 from controller import notation
 from runner.array import MAX_ARRAY, Array
 from runner.arrays import parse_array, parse_indices
-from runner.model import Kind, Limits, Retry, Sidecar
+from runner.model import BACKENDS, Kind, Limits, Retry, Sidecar
 from runner.schema import (
     Section,
     as_text,
@@ -131,6 +131,7 @@ class JobFile(Section):
     grace: Annotated[float, checked(duration(0, 3600))] = _LIMITS.grace
     pids: Annotated[int, checked(whole(1, 4_194_304))] = _LIMITS.pids
     queue: Annotated[str, checked(notation.QUEUE_NAME)] = "default"
+    backend: Annotated[str, checked(one_of(BACKENDS))] | None = None
     after: list[Annotated[str, checked(notation.SELECTOR)]] = Field(default_factory=list, max_length=100)
     max_parallel: Annotated[int, checked(whole(1, MAX_ARRAY))] | None = None
     retries: Annotated[RetriesSection, shorthand(notation.count_only)] = RetriesSection()

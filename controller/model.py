@@ -52,3 +52,11 @@ class Decision:
 
     desired: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence of an explanation. `code` is stable, for programs."""
+
+    code: str
+    text: str

@@ -7,20 +7,14 @@ from dataclasses import dataclass, field
 
 from controller.advice import ended
 from controller.dependencies import describe
-from runner.model import Status
+from controller.model import Reason
+from controller.report import host_of
+from runner.model import BATCH, EMR, Status
 from runner.records import AttemptRecord, Backlog, HostReport, JobRecord, TaskRecord
 from runner.units import format_duration, format_size
 
 # Agents report every five seconds; one that has been silent for four reports is not counted on.
 SILENT_AFTER = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One sentence of an explanation. `code` is stable, for programs."""
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +24,8 @@ class Situation:
     `led`: somebody supervises. `ahead`: waiting tasks of jobs that are served earlier. `failures`: some of the
     job's failed tasks; `retrying`: some that failed and wait for another try. `agent_logs`: where agents log.
     `channel`: what carries its messages, where that is not the queue itself; `machines`: what was decided of those that
-    take from it.
+    take from it. `elsewhere`: why it waits, of a job that does not run on the installation's own machines; None of any
+    other.
     """
 
     job: JobRecord
@@ -47,6 +42,7 @@ class Situation:
     agent_logs: str = ""
     channel: str | None = None
     machines: str = ""
+    elsewhere: Sequence[Reason] | None = None
 
     @property
     def live(self) -> list[HostReport]:
@@ -81,9 +77,10 @@ def _parent_text(parent_id: str, parent: JobRecord | None) -> str:
 
 def unled(situation: Situation) -> Iterator[Reason]:
     if not situation.led:
+        undone = "no agents are started" if situation.elsewhere is None else "nothing is handed over"
         yield Reason(
             "nobody_supervises",
-            "Nobody is supervising, so no agents are started: "
+            f"Nobody is supervising, so {undone}: "
             f"run `runner-controller watch {situation.job.job.id}` or `runner-controller serve`.",
         )
 
@@ -185,6 +182,10 @@ def queued_behind(situation: Situation) -> Iterator[Reason]:
         yield Reason("queued", f"{situation.backlog.visible} messages are waiting on the queue {name!r}.")
 
 
+def told_elsewhere(situation: Situation) -> Iterator[Reason]:
+    yield from situation.elsewhere or ()
+
+
 # Where one of these holds, nothing else matters yet.
 DECISIVE: Sequence[Callable[[Situation], Iterator[Reason]]] = (unled, no_agent)
 OTHERS: Sequence[Callable[[Situation], Iterator[Reason]]] = (
@@ -199,12 +200,28 @@ OTHERS: Sequence[Callable[[Situation], Iterator[Reason]]] = (
 )
 
 
+ELSEWHERE: Sequence[Callable[[Situation], Iterator[Reason]]] = (told_elsewhere, held_back, at_max_parallel)
+
+
 def obstacles(situation: Situation) -> list[Reason]:
     """Why tasks that may run do not, the most decisive first."""
-    for group in (DECISIVE, OTHERS):
+    own = situation.elsewhere is None
+    for group in (DECISIVE, OTHERS) if own else ((unled,), ELSEWHERE):
         if found := [reason for obstacle in group for reason in obstacle(situation)]:
             return found
+    if not own:
+        return [
+            Reason("about_to_start", "Nothing is in its way: it is about to be handed over, or to start.")
+        ]
     return [Reason("about_to_start", "Nothing is in its way: it starts as soon as an agent takes it.")]
+
+
+def host(situation: Situation, owner: str | None) -> str:
+    """What an attempt runs on."""
+    if situation.job.job.backend == EMR:  # the owner is who started the cluster
+        return "Amazon EMR"
+    kind = "AWS Batch job " if situation.job.job.backend == BATCH else ""
+    return f"{kind}{host_of(owner)}"
 
 
 def _shape(vcpus: float, memory: int) -> str:

@@ -2,24 +2,31 @@
 
 The sums in a job's record are of all its rounds. What `retry` opens again is not like what ended before: of ten
 thousand tasks those that took an hour are left, not those that took a second. And a mean says nothing of a slow tail
-while it runs.
+while it runs. How far apart jobs come is remembered, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from runner.records import JobRecord
+
+# Of so many jobs of a queue it is looked at how far apart they came.
+REMEMBERED = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """`seconds`: how long tasks took that ended in this round, all attempts of each together; None if none is known to
-    have. `at_least`: for so many seconds the oldest of those that run has been running, as far as is known."""
+    have. `at_least`: for so many seconds the oldest of those that run has been running, as far as is known. `apart`:
+    seconds between jobs of its queue lately; infinite: not known."""
 
     seconds: float | None = None
     at_least: float = 0.0
+    apart: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +44,32 @@ class Paces:
 
     def __init__(self) -> None:
         self._courses: dict[str, _Course] = {}
+        self._released: Set[str] = frozenset()
+        self._arrivals: dict[str, deque[float]] = {}
 
     def observe(self, jobs: Sequence[JobRecord], now: float) -> Mapping[str, Pace]:
         """By job id. `now` is a steady time, such as the event loop's."""
         self._courses = {
             record.job.id: _followed(self._courses.get(record.job.id), record, now) for record in jobs
         }
-        return {record.job.id: _pace(self._courses[record.job.id], record, now) for record in jobs}
+        self._remember_arrivals({record.job.id: record for record in jobs if record.released_at is not None})
+        return {
+            record.job.id: replace(
+                _pace(self._courses[record.job.id], record, now), apart=self._apart(record.job.queue)
+            )
+            for record in jobs
+        }
+
+    def _remember_arrivals(self, released: Mapping[str, JobRecord]) -> None:
+        fresh = [record for job_id, record in released.items() if job_id not in self._released]
+        for record in sorted(fresh, key=lambda record: record.released_at or 0.0):
+            arrivals = self._arrivals.setdefault(record.job.queue, deque(maxlen=REMEMBERED))
+            arrivals.append(record.released_at or 0.0)
+        self._released = released.keys()
+
+    def _apart(self, queue: str) -> float:
+        arrivals = self._arrivals.get(queue, ())
+        return (max(arrivals) - min(arrivals)) / (len(arrivals) - 1) if len(arrivals) > 1 else math.inf
 
 
 def mean_seconds(record: JobRecord) -> float | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from controller.model import EnvironmentCapacity
+from controller.model import EnvironmentCapacity, Reason
 from runner.model import Job, Status, TaskId
 from runner.records import (
     UNRECORDED,
@@ -130,6 +130,43 @@ class Fleet(Protocol):
 
     async def stop(self) -> None:
         """End what lives only as long as this process wants: agents it started on this machine. Not the cloud's."""
+        ...
+
+
+Lead = Callable[[], Awaitable[None]]
+"""Raises if somebody else leads by now; to be awaited between any two steps that may take long."""
+
+
+class Backend(Protocol):
+    """What runs the tasks of some jobs on machines of its own. Everything it is asked for it does at most once, whoever
+    asks it and wherever whoever asked before was killed; what it remembers only saves looking again."""
+
+    @property
+    def trouble(self) -> str:
+        """Why it was not looked at the last time; empty if it was."""
+        ...
+
+    async def start(self, record: JobRecord, lead: Lead) -> int:
+        """Hand over what may be and is not yet. Returns how many tasks were taken up. Raises RunnerError, and what
+        `lead` raises."""
+        ...
+
+    async def refresh(self, records: Sequence[JobRecord], lead: Lead) -> None:
+        """Copy into the ledger what happened, and end what was cancelled; `records`: all unfinished jobs of this
+        backend. To be called in every step, also without any. Raises RunnerError, and what `lead` raises."""
+        ...
+
+    async def stop(self, record: JobRecord) -> None:
+        """End all that still goes on of a job that was ended as a whole, which `refresh` does, too. Raises
+        RunnerError."""
+        ...
+
+    def forget(self) -> None:
+        """For whoever begins to lead: somebody else may have, and what was remembered may be wrong."""
+        ...
+
+    async def reasons(self, record: JobRecord, now: float) -> Sequence[Reason]:
+        """Why the job's tasks do not run yet, the most decisive first. Raises RunnerError."""
         ...
 
 

@@ -33,6 +33,7 @@ def job_object(record: JobRecord, now: float) -> dict[str, object]:
         "reason": record.ending.reason if record.ending else "",
         "user": job.user,
         "queue": job.queue,
+        "backend": job.backend,
         "image": job.image,
         "command": list(job.command),
         "size": job.array.size,

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.demand import Load
-from controller.horizons import Stock, horizons
+from controller.horizons import Stock, horizons, terms_of
 from controller.model import Decision, EnvironmentCapacity, Trouble
 from controller.reasons import counted, purpose
 from controller.sizing import NOTHING, machines_for
+from controller.worth import spares
 from runner.ports import Capacity
 from runner.records import Backlog
 from runner.routing import LOCAL, Routes
@@ -142,7 +143,7 @@ class _Planning:
 
     def __init__(self, picture: Picture, fleet: FleetSettings) -> None:
         self._picture = picture
-        self._ceiling = fleet.ceiling
+        self._fleet = fleet
         self._plans = {
             name: self._plan(each, fleet.environments[name].price or 0.0)
             for name, each in picture.capacity.items()
@@ -164,6 +165,8 @@ class _Planning:
             self._keep(load)
         for load in self._loads:
             self._lay(load)
+        for plan in self._plans.values():
+            self._spare(plan)
         return {name: plan.decision() for name, plan in self._plans.items()}
 
     def _plan(self, capacity: EnvironmentCapacity, price: float) -> _Plan:
@@ -215,6 +218,18 @@ class _Planning:
                 plan.limits.append(self._limit(plan))
                 left -= self._take(plan, load, left, self._hoped_for)
 
+    def _spare(self, plan: _Plan) -> None:
+        """Where none is there yet."""
+        if plan.there or plan.leaving:
+            return
+        terms = terms_of(plan.stock, self._fleet.hour_of_waiting, self._fleet.boot)
+        room = math.floor(self._obtainable(plan) - (plan.machines - plan.used) + NOTHING)
+        more = min(spares(plan.machines, terms), room)
+        if more > 0:
+            plan.used += more
+            self._budget -= plan.price * more
+            plan.limits.append(f"{more} more than have work, as the first to come up begin")
+
     def _plans_of(self, load: Load) -> Sequence[_Plan]:
         names = self._picture.routes.environments_of(load.channel)
         return [self._plans[name] for name in names if name in self._plans]
@@ -257,7 +272,7 @@ class _Planning:
             return plan.blocked
         if plan.machines >= plan.limit:
             return f"at its maximum of {plan.capacity.maximum}"
-        return f"another would cost more than the ceiling of ${self._ceiling:g} an hour"
+        return f"another would cost more than the ceiling of ${self._fleet.ceiling:g} an hour"
 
     def _clogged(self, channel: str) -> bool:
         return self._picture.backlog[channel].in_flight >= MOST_IN_FLIGHT

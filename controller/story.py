@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from controller.advice import advice, ended
-from controller.obstacles import Reason, Situation, ago, obstacles, unled, waiting_for_parents
+from controller.model import Reason
+from controller.obstacles import (
+    Situation,
+    ago,
+    host,
+    obstacles,
+    told_elsewhere,
+    unled,
+    waiting_for_parents,
+)
 from controller.report import host_of, task_reason
 from runner.model import Kind, Outcome, Retry, Status
 from runner.records import AttemptRecord, TaskRecord
@@ -35,7 +44,9 @@ def _ended_task(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
         yield Reason(str(task.status).lower(), f"It is {task.status}: {why}.")
     if outcome is None:
         return
-    yield Reason(str(outcome.kind), f"Attempt {task.attempt} on {host_of(task.owner)} {ended(outcome)}.")
+    yield Reason(
+        str(outcome.kind), f"Attempt {task.attempt} on {host(situation, task.owner)} {ended(outcome)}."
+    )
     if task.status is Status.FAILED:
         yield Reason("final", _why_final(situation.job.job.retry, task))
         yield from advised(situation, outcome, task.memory)
@@ -63,12 +74,14 @@ def _why_final(retry: Retry, task: TaskRecord) -> str:
 
 
 def _running_task(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
-    host = next((host for host in situation.hosts if host.host == host_of(task.owner)), None)
     since = f", begun {ago(situation, task.begun_at)}" if task.begun_at is not None else ""
-    yield Reason("running", f"Attempt {task.attempt} runs on {host_of(task.owner)}{since}.")
+    yield Reason("running", f"Attempt {task.attempt} runs on {host(situation, task.owner)}{since}.")
     if situation.job.ending is not None:
         yield stopping(situation, "It is")
-    if host not in situation.live:
+    if situation.elsewhere is not None:
+        yield from unled(situation)
+        yield from told_elsewhere(situation)
+    elif not any(agent.host == host_of(task.owner) for agent in situation.live):
         yield Reason(
             "agent_silent",
             "Its agent has fallen silent: unless it comes back, another takes over when the lease ends.",
@@ -92,8 +105,9 @@ def _waiting_task(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
     position = situation.job.job.array.rank(task.task.index)
     if not task.begun and position >= situation.job.sent:
         before = position - situation.job.counts.finished
+        place = "on the queue" if situation.elsewhere is None else "handed over"
         yield Reason(
-            "not_enqueued", f"It is not on the queue yet: about {before} tasks of its job come before it."
+            "not_enqueued", f"It is not {place} yet: about {before} tasks of its job come before it."
         )
     yield from obstacles(situation)
 
@@ -122,7 +136,7 @@ def _how(attempt: AttemptRecord) -> tuple[object, ...]:
 
 def _attempt_text(situation: Situation, attempt: AttemptRecord) -> str:
     charged = f" (charged to {attempt.outcome.charge})" if attempt.outcome.charge else ""
-    who = f"Attempt {attempt.number} on {host_of(attempt.owner)}"
+    who = f"Attempt {attempt.number} on {host(situation, attempt.owner)}"
     return f"{who}, begun {ago(situation, attempt.begun_at)}, {ended(attempt.outcome)}{charged}."
 
 
@@ -142,7 +156,8 @@ def _times(count: int, noun: str, plural: str = "") -> str:
 
 def stopping(situation: Situation, who: str) -> Reason:
     reason = situation.job.ending.reason if situation.job.ending else ""
-    return Reason("stopping", f"{who} being stopped, at the agent's next beat: {reason}.")
+    how = ", at the agent's next beat" if situation.elsewhere is None else ""
+    return Reason("stopping", f"{who} being stopped{how}: {reason}.")
 
 
 def advised(situation: Situation, outcome: Outcome, memory: int | None) -> Iterator[Reason]:

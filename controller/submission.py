@@ -32,14 +32,14 @@ class Submission:
 
 
 async def submit(records: Records, queue: Queue, job: Job, window: int, routes: Routes) -> Submission:
-    """Store the job and send its first window, of at most `window`; 0: whoever leads sends it. Raises NotFound for a
-    parent that does not exist, Conflict."""
+    """Store the job and send its first window, of at most `window`; 0: whoever leads sends it, as is always so with a
+    job of a backend. Raises NotFound for a parent that does not exist, Conflict."""
     for parent in job.after:
         if await records.job(parent) is None:
             message = f"no such job to come after: {parent}"
             raise NotFound(message)
     record, created = await records.register(job)
-    if created and window:
+    if created and window and not job.backend:
         await scheduling.enqueue(
             records, queue, record, scheduling.first_window(record, routes, window), routes
         )

@@ -13,6 +13,7 @@ import structlog
 
 from controller import demand, dependencies, scheduling
 from controller.courtesy import Courtesy
+from controller.delegation import Delegation, own
 from controller.demand import Load, demand_of
 from controller.depths import Believed, Depths
 from controller.faults import Faults
@@ -21,7 +22,7 @@ from controller.machines import Machines
 from controller.missing import EmptyChannels, SilentJobs, has_lost
 from controller.model import Decision
 from controller.pace import Paces
-from controller.ports import Fleet, Records
+from controller.ports import Backend, Fleet, Records
 from runner.codec import encode_note
 from runner.errors import NotFound, RunnerError
 from runner.ports import Clock, Queue, Supervision
@@ -62,7 +63,7 @@ class Supervisor:
     """`holder` names this one among those that would lead. `missing_after`: how long, in seconds, a channel must have
     been seen empty before tasks that ought to be on it are sent again; longer than any lease. `outlook`: for one that
     leads only where nobody else would: it tells whether somebody leads, and only after a whole lease of that nobody did
-    is the lead taken. Create inside a running event loop."""
+    is the lead taken. `backends`: what runs the jobs that name one. Create inside a running event loop."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Supervisor:
         missing_after: float,
         chores: Sequence[Chore] = (),
         outlook: Outlook | None = None,
+        backends: Mapping[str, Backend] | None = None,
     ) -> None:
         self._records = records
         self._queue = queue
@@ -94,6 +96,8 @@ class Supervisor:
         self._led_by_others = asyncio.get_running_loop().time()
         self._leading = False
         self._chores = chores
+        in_fleet = routes.fleet is not None
+        self._delegation = Delegation(backends or {}, records, now, always=in_fleet)
         self._led_at = 0.0
         self.health = Health(asyncio.get_running_loop().time())
 
@@ -124,16 +128,18 @@ class Supervisor:
 
     async def _step(self) -> Step:
         faults = Faults()
-        jobs = await self._settled(faults)
+        every = await self._settled(faults)
+        jobs = own(every)
         sent = await self._enqueue(jobs, faults)
+        sent += await self._delegation.step(every, self._still_lead, faults)
         for chore in self._chores:
             await self._still_lead()
             with faults.passed_over("chore"):
-                await chore(jobs)
+                await chore(every)
         await self._still_lead()
         decisions = await self._scale(jobs, faults)
         faults.raise_first()
-        return Step(True, sum(demand_of(record) for record in jobs), sent, decisions)
+        return Step(True, sum(demand_of(record) for record in every), sent, decisions)
 
     async def resign(self) -> None:
         self._leading = False
@@ -159,6 +165,8 @@ class Supervisor:
         asked_at = self._now()
         if not await self._records.lead(self._holder, self._settings.lease):
             raise Superseded
+        if not (self._leading and 0 <= asked_at - self._led_at < self._settings.lease):
+            self._delegation.forget()  # another may have led
         self._leading = True
         self._led_at = asked_at
 
@@ -258,7 +266,8 @@ class Supervisor:
         if loads is None:  # without the queue's counts: every task is where its job's first attempts go
             loads = demand.loads(jobs, self._routes, {}, {}, self._now())
         waiting = demand.waiting_by_channel(loads) if self._routes.fleet else None
-        note = encode_note(Note(demand.by_channel(loads), reasons, waiting, self._machines.trouble))
+        trouble = self._machines.trouble or self._delegation.trouble
+        note = encode_note(Note(demand.by_channel(loads), reasons, waiting, trouble))
         await self._records.publish(self._holder, sum(demand_of(record) for record in jobs), note)
 
     async def _replace_missing(

@@ -67,7 +67,7 @@ async def until_ended(
     async with supervising(parts) as running:
         in_fleet = parts.settings.fleet is not None
         pause = FLEET_POLL if in_fleet else POLL
-        troubles = Troubles(lambda: parts.fleet.trouble, parts.ledger.supervision if in_fleet else None)
+        troubles = Troubles(lambda: _trouble(parts), parts.ledger.supervision if in_fleet else None)
         while True:
             await asyncio.wait((running,), timeout=pause)
             if running.done():
@@ -76,6 +76,11 @@ async def until_ended(
             show(view)
             if view.ended:
                 return view.jobs
+
+
+def _trouble(parts: Parts) -> str:
+    own = (parts.fleet.trouble, *(each.trouble for each in parts.backends.values()))
+    return next((trouble for trouble in own if trouble), "")
 
 
 class Troubles:

@@ -6,6 +6,8 @@ worth w dollars and an hour of a machine p, the best K is √(V · w / (p · ove
 the machines. Where A machines are there already, others come `boot` seconds later; by then those there have done
 A · boot of it, and only what is left then is shared with more: the best K is √((V - A · boot) · w / (p · overhead)).
 
+Where jobs keep coming, fewer machines that are busy from one to the next save the boots.
+
 Tasks are whole. A job of n equal tasks runs in n / (slots · K) waves, rounded up, and a machine that saves no wave is
 bought for nothing. So the waves of a single job are rounded, to whichever side costs less.
 """
@@ -18,6 +20,14 @@ from dataclasses import dataclass
 
 # A machine that has nothing to do any more goes after about so many seconds.
 TAIL = 30.0
+
+# Jobs do not come on time: machines that are to be busy until the next one have so many times as much to do.
+SLACK = 1.1
+
+# The slowest boot takes longer than the fastest by about so large a part of the usual one; and what is gained by that
+# must be so many times what it costs.
+SPREAD = 0.3
+CAUTION = 6.0
 
 # What adds up to less is none.
 NOTHING = 1e-9
@@ -65,10 +75,12 @@ class Part:
         return self.work - self.running / self.slots * self.seconds / 2
 
 
-def machines_worth(parts: Sequence[Part], there: int, most: int, terms: Terms) -> float:
+def machines_worth(
+    parts: Sequence[Part], there: int, most: int, terms: Terms, apart: float = math.inf
+) -> float:
     """How many machines should do the parts, where `there` are so many and `most` can be had. Not rounded; never more
     than can be busy, and of those there no more than would have been launched for it. More than `most` where more would
-    be worth it."""
+    be worth it. `apart`: seconds between one job and the next, as far as is known."""
     fresh = _fresh(parts, most, terms)
     if not there or there >= most:
         wanted = fresh
@@ -78,7 +90,27 @@ def machines_worth(parts: Sequence[Part], there: int, most: int, terms: Terms) -
         wanted = min(there, fresh)
     else:
         wanted = max(min(there, fresh), _flowing(sum(part.left for part in parts), there, terms))
-    return min(wanted, sum(part.width for part in parts))
+    return min(_steady(parts, wanted, terms, apart), sum(part.width for part in parts))
+
+
+def _steady(parts: Sequence[Part], wanted: float, terms: Terms, apart: float) -> float:
+    """Fewer, if those are busy until the next job comes and are there for it, and that costs less than to launch all
+    those wanted for each. Where jobs come so soon that these would be there still, nothing is saved."""
+    work = sum(part.left for part in parts)
+    takes = terms.boot + work / wanted
+    if takes + TAIL < apart < takes + wanted / terms.launches_a_second:
+        return max(1.0, math.floor(work / (SLACK * apart)))
+    return wanted
+
+
+def spares(machines: int, terms: Terms) -> int:
+    """How many to launch beyond those that have work, where none is there: the first to come up begin, so that the last
+    task begins sooner. Of K whose boots are spread evenly over s seconds, N are up after s · N / K; so the best K is
+    √(N · s · w / (p · overhead)). How boots are spread is not known: so only what gains several times what it costs is
+    bought, and little of it."""
+    spread = SPREAD * terms.boot
+    best = math.sqrt(machines * spread / CAUTION * terms.launches_a_second)
+    return max(0, min(machines // 3, math.floor(best) - machines))
 
 
 def _flowing(work: float, there: int, terms: Terms) -> float:

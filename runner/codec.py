@@ -14,7 +14,9 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from runner.array import Array
+from runner.emr import Bootstrap, Emr, InstanceGroup, Step
 from runner.model import (
+    BACKENDS,
     Charge,
     Job,
     Kind,
@@ -96,6 +98,13 @@ def _user(value: Any) -> str:
     return value
 
 
+def _backend(value: Any) -> str:
+    if value not in BACKENDS:
+        message = f"unknown backend: {value!r:.200}"
+        raise ValueError(message)
+    return str(value)
+
+
 def _each(shape: Shape[Any]) -> Converter:
     return Converter(
         lambda values: [shape.pack(value) for value in values],
@@ -127,6 +136,16 @@ _PAIRS = Converter(lambda pairs: [list(pair) for pair in pairs], lambda pairs: t
 _KINDS = Converter(sorted, lambda kinds: frozenset(map(Kind, kinds)))
 
 _RULE = Shape(Rule, kinds=_KINDS, exit_codes=_PAIRS)
+_GROUP = _nested(Shape(InstanceGroup))
+_EMR = Shape(
+    Emr,
+    main=_GROUP,
+    core=_GROUP,
+    task=_GROUP,
+    applications=_STRINGS,
+    bootstrap=_each(Shape(Bootstrap, args=_STRINGS)),
+    steps=_each(Shape(Step, command=_STRINGS, args=_STRINGS)),
+)
 _JOB = Shape(
     Job,
     command=_STRINGS,
@@ -139,6 +158,8 @@ _JOB = Shape(
     secrets=_each(Shape(Secret)),
     sidecars=_each(Shape(Sidecar, command=_STRINGS, env=_MAPPING)),
     user=Converter(str, _user),
+    backend=Converter(str, _backend),
+    emr=_nested(_EMR),
 )
 _OUTCOME = Shape(
     Outcome,

@@ -7,7 +7,7 @@ import random
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.adapters.cloudwatch.feed import CloudWatchFeed
@@ -42,7 +42,8 @@ ENVIRONMENT = "RUNNER_ENVIRONMENT"
 
 @dataclass(frozen=True)
 class Cloud:
-    """`process`: a name that no process had before; what it writes is known by it."""
+    """`settings`: with all that only the account tells. `process`: a name that no process had before; what it writes is
+    known by it."""
 
     settings: Settings
     fleet: FleetSettings
@@ -70,9 +71,12 @@ class Cloud:
 async def open_cloud(settings: Settings, fleet: FleetSettings) -> AsyncIterator[Cloud]:
     """Raises AwsError."""
     async with open_aws(fleet.region) as aws:
-        bucket = fleet.bucket
-        if bucket is None:
-            bucket = fleet.bucket_name((await aws.call("sts", "get_caller_identity"))["Account"])
+        bucket, batch = fleet.bucket, settings.batch
+        if bucket is None or (batch is not None and batch.needs_account):
+            caller = await aws.call("sts", "get_caller_identity")
+            bucket = fleet.bucket_name(caller["Account"])
+            if batch is not None:
+                settings = replace(settings, batch=batch.in_account_of(caller["Arn"]))
         table = Table(aws, fleet.table, random.random)
         yield Cloud(settings, fleet, aws, table, bucket, secrets.token_hex(5))
 

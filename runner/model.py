@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runner.array import Array
+from runner.emr import Emr
+
+# Whose machines a job runs on, if it is not this installation's own.
+BATCH, EMR = BACKENDS = ("batch", "emr")
 
 
 class Status(StrEnum):
@@ -135,6 +139,8 @@ class Sidecar:
 class Job:
     """What a user submits; immutable once submitted. `bare`: a plain process although it names an image. `role`: the
     IAM role its tasks act in. `user`: whose share of a queue it has, no proof of who that is; empty: not known.
+    `backend`: one of BACKENDS; empty: this installation's own machines. `emr`: given with the backend EMR, and
+    only there.
     """
 
     id: str
@@ -156,6 +162,8 @@ class Job:
     bare: bool = False
     created_at: float = 0.0
     user: str = ""
+    backend: str = ""
+    emr: Emr | None = None
 
     @property
     def engine(self) -> str:

@@ -10,7 +10,7 @@ hold it, and small tasks never fill the large machines. In the embedded mode a c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.errors import NotFound
 from runner.instances import GIB, InstanceType
@@ -83,7 +83,10 @@ class Routes:
 
     @classmethod
     def of(cls, settings: Settings) -> Routes:
-        return cls(settings.fleet, settings.agent, settings.queues)
+        fleet = settings.fleet
+        if fleet is not None and settings.machines is None:
+            fleet = replace(fleet, environments={}, queues={})  # none of its own
+        return cls(fleet, settings.agent, settings.queues)
 
     @property
     def fleet(self) -> FleetSettings | None:

@@ -1,7 +1,8 @@
 """What an installation sets once: `runner.yaml` and the environment, as frozen values.
 
 In mode `fleet` every resource in the cloud is named after the fleet: table `NAME`, bucket `NAME-ACCOUNT-REGION`, Auto
-Scaling group `NAME-ENVIRONMENT`, one SQS queue per channel (`runner.routing`), `NAME-dead-letters`.
+Scaling group `NAME-ENVIRONMENT`, one SQS queue per channel (`runner.routing`), `NAME-dead-letters`. In mode `batch` the
+same section has no groups and no SQS queues but what `runner.batch_settings` names.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.batch_settings import BatchSettings
+from runner.emr_settings import EmrSettings
 from runner.instances import KNOWN, InstanceType
 
-MODES = ("embedded", "fleet")
+EMBEDDED, FLEET, BATCH = MODES = ("embedded", "fleet", "batch")
 ENGINES = ("auto", "docker", "process")
 
 SPOT, ON_DEMAND, MIXED = MARKETS = ("spot", "on_demand", "mixed")
@@ -153,10 +156,11 @@ class FleetSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`queues` maps a queue's name to its priority: higher is served first. `fleet` is given in mode fleet, and only
-    there."""
+    """`queues` maps a queue's name to its priority: higher is served first. `fleet` is given in the modes fleet and
+    batch, and only there: the ledger and the rest of what is shared is in the cloud. `batch` is given in mode batch,
+    and where single jobs may run on AWS Batch; `emr` where they may have clusters of Amazon EMR."""
 
-    mode: str = "embedded"
+    mode: str = EMBEDDED
     home: Path = field(default_factory=lambda: Path.home() / ".runner")
     engine: str = "auto"
     docker_host: str | None = None
@@ -164,4 +168,16 @@ class Settings:
     agent: AgentSettings = AgentSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     fleet: FleetSettings | None = None
+    batch: BatchSettings | None = None
+    emr: EmrSettings | None = None
     source: str | None = None
+
+    @property
+    def backend(self) -> str:
+        """Where jobs run that do not say it (`runner.model.Job.backend`)."""
+        return BATCH if self.mode == BATCH else ""
+
+    @property
+    def machines(self) -> FleetSettings | None:
+        """The fleet, where it has machines of its own; None on one machine, and where AWS Batch has them."""
+        return self.fleet if self.mode != BATCH else None

@@ -7,12 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from runner.batch_file import BatchSection
+from runner.batch_settings import BatchSettings
 from runner.documents import load, resolved
+from runner.emr_file import EmrSection
 from runner.fleet_file import FleetSection, QueueName, QueueSection, name_problems
 from runner.routing import Routes
 from runner.schema import Section, checked, duration, number, one_of, shorthand, size, text, whole
 from runner.settings import (
+    BATCH,
+    EMBEDDED,
     ENGINES,
+    FLEET,
     FLEET_AGENT,
     FLEET_SUPERVISOR,
     MODES,
@@ -78,22 +84,28 @@ class SettingsFile(Section):
     agent: AgentSection = AgentSection()
     supervisor: SupervisorSection = SupervisorSection()
     fleet: FleetSection | None = None
+    batch: BatchSection | None = None
+    emr: EmrSection | None = None
 
     @property
-    def in_fleet(self) -> bool:
-        return self.mode == "fleet"
+    def in_cloud(self) -> bool:
+        return self.mode != EMBEDDED
 
     def agent_settings(self) -> AgentSettings:
         """What is given, over the mode's defaults."""
-        defaults = FLEET_AGENT if self.in_fleet else _AGENT
+        defaults = FLEET_AGENT if self.in_cloud else _AGENT
         return replace(defaults, **self.agent.model_dump(exclude_unset=True))
 
     def supervisor_settings(self) -> SupervisorSettings:
-        defaults = FLEET_SUPERVISOR if self.in_fleet else _SUPERVISOR
+        defaults = FLEET_SUPERVISOR if self.in_cloud else _SUPERVISOR
         return replace(defaults, **self.supervisor.model_dump(exclude_unset=True))
 
     def fleet_settings(self) -> FleetSettings | None:
-        return self.fleet.settings(self.queues or {}) if self.in_fleet and self.fleet else None
+        return self.fleet.settings(self.queues or {}) if self.in_cloud and self.fleet else None
+
+    def batch_settings(self, fleet: FleetSettings | None) -> BatchSettings | None:
+        section = self.batch or (BatchSection() if self.mode == BATCH else None)
+        return section.settings(fleet) if section else None
 
     def problems(self) -> Iterator[tuple[Loc, str]]:
         if self.queues is not None and not 1 <= len(self.queues) <= 100:
@@ -106,17 +118,23 @@ class SettingsFile(Section):
             interval = f"{supervisor.interval:g} and {supervisor.lease:g} seconds"
             yield ("supervisor", "interval"), f"must be less than half of lease: {interval}"
         yield from self._fleet_problems()
+        if self.batch is not None:
+            yield from self.batch.wrong(in_cloud=self.in_cloud)
+        if self.emr is not None:
+            yield from self.emr.wrong(in_cloud=self.in_cloud)
+        if self.emr and self.batch and self.emr.region != self.batch.region:
+            yield ("emr", "region"), "must be batch.region: one installation is in one region"
 
     def _fleet_problems(self) -> Iterator[tuple[Loc, str]]:
         if self.fleet is None:
-            if self.in_fleet:
+            if self.in_cloud:
                 yield ("mode",), "needs a section fleet: its name, region and environments"
             return
         # In the embedded mode the section only waits for the day when the mode is changed.
-        wrong = list(self.fleet.wrong(self.queues or {} if self.in_fleet else {}))
+        wrong = list(self.fleet.wrong(self.queues or {} if self.in_cloud else {}))
         yield from wrong
         fleet = None if wrong else self.fleet_settings()
-        if fleet is not None:
+        if fleet is not None and self.mode == FLEET:
             routes = Routes(fleet, self.agent_settings())
             yield from name_problems(fleet, {name: routes.channels_of_queue(name) for name in fleet.queues})
 
@@ -136,6 +154,8 @@ def read_settings(file: Path, cwd: Path) -> dict[str, Any]:
         "agent": model.agent_settings(),
         "supervisor": model.supervisor_settings(),
         "fleet": fleet,
+        "batch": model.batch_settings(fleet),
+        "emr": model.emr.settings(fleet) if model.emr else None,
         "source": str(file),
     }
 

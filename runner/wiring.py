@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.adapters.files import FileLogs
 from runner.adapters.manifests import FileManifests
@@ -25,7 +25,7 @@ from runner.adapters.sqlite.dead_letters import SqliteDeadLetters
 from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.queue import SqliteQueue
 from runner.adapters.sqlite.records import SqliteRecords
-from runner.aws import Aws
+from runner.aws import Aws, Reply
 from runner.errors import BadInput
 from runner.ports import Clock, Engine, Host, Ledger, Logs, Manifests, Queue, Roles, Secrets
 from runner.routing import Routes
@@ -156,6 +156,25 @@ async def open_aws(region: str) -> AsyncIterator[Aws]:
         yield aws
     finally:
         await aws.close()
+
+
+class LaterAws:
+    """Implements `runner.aws.Aws`; opened by the first call, for most commands make none."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._aws: Aws | None = None
+
+    async def call(
+        self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
+    ) -> Reply:
+        if self._aws is None:
+            self._aws = _services(self._region)
+        return await self._aws.call(service, operation, urgent=urgent, **parameters)
+
+    async def close(self) -> None:
+        if self._aws is not None:
+            await self._aws.close()
 
 
 @asynccontextmanager

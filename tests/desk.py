@@ -19,6 +19,7 @@ from controller.model import EnvironmentCapacity
 from controller.supervisor import Supervisor
 from controller.wiring import Parts, open_parts
 from runner import retry
+from runner.adapters.files import FileLogs
 from runner.configuration import load_settings
 from runner.model import Attempt, Kind, Lease, Outcome
 from runner.routing import LOCAL
@@ -120,7 +121,8 @@ async def _take(
     assert job is not None
     attempt = await parts.ledger.begin(lease, job, f"{HOST}#1")
     assert isinstance(attempt, Attempt)
-    writer = parts.logs.writer(attempt)
+    logs = FileLogs(parts.settings.home / "logs", parts.settings.agent.log_limit)
+    writer = logs.writer(attempt)
     writer.write(output(attempt))
     writer.close()
     outcome = how(attempt)
@@ -140,6 +142,7 @@ def idle_supervisor(parts: Parts) -> Supervisor:
         settings=parts.settings.supervisor,
         routes=parts.routes,
         missing_after=60,
+        backends=parts.backends,
     )
 
 

@@ -116,7 +116,8 @@ NUMBERED = "must be a whole number, not"
     [
         ("imgae: x", f"imgae: unknown key; did you mean 'image'? allowed: {KEYS}, "),
         ("'[key]': 1", "[key]: unknown key; allowed: "),
-        ("backend: batch", f"backend: unknown key; allowed: {KEYS}, "),
+        ("backnd: batch", "backnd: unknown key; did you mean 'backend'? allowed: "),
+        ("backend: slurm", "backend: unknown value 'slurm'; allowed: batch, emr"),
         ('"a\\nb\\e[0m": 1', "a\\nb\\x1b[0m: unknown key; allowed: "),
         (f"{'k' * 900}: 1", f"{'k' * 64}…: unknown key; allowed: "),
         ("retries: {backof: 1s}", "retries.backof: unknown key; did you mean 'backoff'? allowed: count, inf"),

@@ -91,16 +91,40 @@ def test_numbers_are_shown_by_three_digits(value: float, shown: str) -> None:
     assert tables.number(value) == shown
 
 
-def test_the_page_shows_what_the_result_files_say() -> None:
-    page = tables.PAGE.read_text()
+@pytest.mark.parametrize("path", tables.PAGES, ids=lambda path: path.stem)
+def test_the_pages_show_what_the_result_files_say(path: Path) -> None:
+    page = path.read_text()
     assert tables.render(page) == page
 
 
-def test_every_result_is_on_the_page() -> None:
+def test_every_result_is_on_a_page() -> None:
     shown = {
-        name for _, name, part, _, _ in tables.BLOCK.findall(tables.PAGE.read_text()) if part == "figures"
+        name
+        for path in tables.PAGES
+        for _, name, part, _, _ in tables.BLOCK.findall(path.read_text())
+        if part in ("figures", "beside")
     }
     assert shown >= {path.stem for path in RESULTS}
+
+
+def test_conditions_of_one_kind_stand_side_by_side() -> None:
+    figures = [
+        Figure("day: 10", "tasks", "", (1.0,)),
+        Figure("day: 20", "tasks", "", (2.0,)),
+        Figure("day: 20", "time", "s", (3.0,)),
+        Figure("step: 20", "time", "s", (1.0, 4.0, 5.0)),
+    ]
+    content = harness.document(Result("x", figures), {})
+    assert tables.beside(content).splitlines() == [
+        "| day | 10 | 20 |",
+        "| --- | --- | --- |",
+        "| tasks | 1 | 2 |",
+        "| time, s |  | 3 |",
+        "",
+        "| step | 20 |",
+        "| --- | --- |",
+        "| time, s | 4 |",
+    ]
 
 
 def test_no_measured_number_stands_outside_the_tables() -> None:

@@ -48,6 +48,16 @@ def test_it_says_which_prices_and_machines_it_took(desk: Desk, jobfile: str) -> 
     assert "prices of us-east-1 as of" in said
 
 
+def test_in_mode_batch_it_is_about_a_fleet_of_the_same_machines(tmp_path: Path, jobfile: str) -> None:
+    desk = Desk(tmp_path)
+    fleet = "{name: shards, region: us-east-1, environments: {small: {instance_types: [m6i.large]}}}"
+    (tmp_path / "runner.yaml").write_text(f"mode: batch\nfleet: {fleet}\n")
+    desk.environment["RUNNER_CONFIG"] = str(tmp_path / "runner.yaml")
+    result = desk.call("simulate", jobfile, "--seconds", "5m", "--max", "5")
+    assert result.exit_code == 0
+    assert "AWS Batch decides by rules of its own" in result.stderr
+
+
 def test_how_long_tasks_take_is_what_they_took_before(desk: Desk, jobfile: str) -> None:
     desk.submit("--name", "reads", "--array", "3")
     desk.work()

@@ -15,6 +15,7 @@ from runner import codec
 from runner.array import Array
 from runner.codec import DecodeError
 from runner.model import (
+    BACKENDS,
     Charge,
     Job,
     Kind,
@@ -88,6 +89,7 @@ JOBS = st.builds(
     idempotency_key=st.none() | ANY_TEXT,
     created_at=FLOATS,
     user=st.just("") | st.from_regex(codec.USER, fullmatch=True),
+    backend=st.sampled_from(("", *BACKENDS)),
 )
 OUTCOMES = st.builds(
     Outcome,
@@ -287,6 +289,14 @@ def test_a_million_tasks_are_no_longer_than_ten(name: str, small: int) -> None:
         return len(codec.encode_job(Job(id="a", name=name, command=(), array=Array.of_size(count))))
 
     assert size(1_000_000) <= size(small + 1) + 12
+
+
+@pytest.mark.parametrize("backend", [None, 7, [], "", "elsewhere"])
+def test_a_job_of_an_unknown_backend_is_not_read(backend: object) -> None:
+    packed = {"v": 1, "id": "a", "name": "a", "command": ["x"], "array": {"spans": [[0, 1]], "total": 1}}
+    assert codec.decode_job(json.dumps(packed)).backend == ""
+    with pytest.raises(DecodeError, match="unknown backend"):
+        codec.decode_job(json.dumps({**packed, "backend": backend}))
 
 
 @pytest.mark.parametrize("user", [None, 7, [], "", "a b", "\x1b[31m", "x" * 65])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from controller.pace import Pace, Paces, plain_pace
 from runner.records import Counts, JobRecord
 from tests.fleets import job_of, record_of
@@ -63,3 +65,39 @@ def test_in_a_later_round_a_record_by_itself_tells_nothing() -> None:
         job_of("a", 10), Counts(runnable=8, running=1, succeeded=1), first_started_at=100.0, round=2
     )
     assert plain_pace(record, 250.0) == Pace()
+
+
+def released(job_id: str, at_: float | None, queue: str = "default") -> JobRecord:
+    return record_of(job_of(job_id, 1, queue=queue), Counts(runnable=1), released_at=at_)
+
+
+def apart(*looks: list[JobRecord]) -> float:
+    """Of the first job of the latest look."""
+    paces = Paces()
+    found = [paces.observe(jobs, 0.0) for jobs in looks]
+    return found[-1][looks[-1][0].job.id].apart
+
+
+def test_of_one_job_nobody_knows_when_the_next_comes() -> None:
+    assert apart([released("a", 100.0)], [released("a", 100.0)]) == math.inf
+
+
+def test_how_far_apart_jobs_come_is_remembered_when_they_have_ended() -> None:
+    assert apart([released("a", 100.0)], [], [released("b", 700.0)], [released("c", 1100.0)]) == 500.0
+
+
+def test_jobs_that_wait_for_others_have_not_come_yet() -> None:
+    assert apart([released("a", 100.0), released("b", None)]) == math.inf
+
+
+def test_a_new_controller_takes_them_in_their_order() -> None:
+    assert apart([released(name, at_) for name, at_ in (("c", 900.0), ("a", 100.0), ("b", 500.0))]) == 400.0
+
+
+def test_jobs_of_other_queues_do_not_count() -> None:
+    assert apart([released("a", 100.0), released("b", 700.0, queue="other")]) == math.inf
+
+
+def test_what_was_long_ago_is_forgotten() -> None:
+    looks = [[released(f"job{at_}", float(at_))] for at_ in (0, 50_000, *range(100_000, 101_000, 100))]
+    assert apart(*looks) == 100.0

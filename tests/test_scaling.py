@@ -90,6 +90,33 @@ def test_of_short_tasks_a_slot_does_many() -> None:
     assert Scene(SPOT, hour_of_waiting=1.0).desired(load_of(1000, seconds=5)) == {"spot": 12}
 
 
+MANY = environment("many", "m6i.large", maximum=40)
+
+
+def test_where_waiting_is_very_dear_a_few_more_are_launched_than_have_work() -> None:
+    decision = Scene(MANY, hour_of_waiting=100.0).decided(load_of(50, seconds=30))["many"]
+    assert decision.desired == 33
+    assert "8 more than have work" in decision.reason
+
+
+def test_once_machines_are_there_or_on_their_way_no_more_of_these_are_launched() -> None:
+    scene, load = Scene(MANY, hour_of_waiting=100.0), load_of(50, seconds=600)
+    assert scene.desired(load, capacity=(there("many", 33, maximum=40),)) == {"many": 33}
+    assert scene.desired(load, capacity=(there("many", 10, maximum=40),)) == {"many": 25}
+
+
+def test_nor_beyond_the_maximum_or_the_ceiling() -> None:
+    load, few = load_of(50, seconds=30), environment("many", "m6i.large", maximum=27)
+    assert Scene(few, hour_of_waiting=100.0).desired(load) == {"many": 27}
+    assert Scene(MANY, hour_of_waiting=100.0, ceiling=26 * 0.096 + 0.01).desired(load) == {"many": 26}
+
+
+def test_jobs_that_come_at_intervals_have_fewer_machines_that_stay() -> None:
+    scene, load = Scene(MANY, hour_of_waiting=1.0), load_of(100, seconds=120)
+    assert scene.desired(replace(load, apart=720.0)) == {"many": 7}
+    assert scene.desired(load)["many"] > 16
+
+
 def test_the_shape_of_the_tasks_decides_how_many_a_machine_holds() -> None:
     assert Scene(SPOT).desired(load_of(11, memory=4 * GIB)) == {"spot": 11}
 

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.batch_file import BatchQueueSection, BatchSection
 from runner.configuration import load_settings
 from runner.documents import parse
+from runner.emr_file import EmrSection
 from runner.errors import BadInput, Place
 from runner.fleet_file import (
     DeploymentSection,
@@ -35,8 +37,12 @@ ROWS = {
     for key, default in re.findall(r"^\| `([a-z_.NAME]+)` \|([^|]*)\|", PAGE, re.MULTILINE)
     if key != key.upper()  # a variable
 }
-# Keys that stand alone in a file; those of a fleet need others beside them.
-SIMPLE = {key: default for key, default in ROWS.items() if not key.startswith("fleet.") and "NAME" not in key}
+# Keys that stand alone in a file; those of a fleet, of AWS Batch and of Amazon EMR need others beside them.
+SIMPLE = {
+    key: default
+    for key, default in ROWS.items()
+    if not key.startswith(("fleet.", "batch.", "emr.")) and "NAME" not in key
+}
 PLAIN: Mapping[str, str] = {}
 
 
@@ -224,6 +230,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "agent": AgentSection,
     "supervisor": SupervisorSection,
     "queues.NAME": QueueSection,
+    "batch": BatchSection,
+    "batch.queues.NAME": BatchQueueSection,
+    "emr": EmrSection,
     "fleet": FleetSection,
     "fleet.deployment": DeploymentSection,
     "fleet.environments.NAME": EnvironmentSection,
@@ -266,7 +275,11 @@ def test_the_examples_on_the_page_are_right_and_have_every_key(tmp_path: Path) -
         load_settings(None, PLAIN, tmp_path)
         seen |= {dotted(loc) for loc in parse(example.encode(), "docs").lines}
     known = {
-        re.sub(r"^(queues|fleet\.environments|fleet\.instance_types)\.[^.]*(\.special)?\.", r"\1.NAME.", key)
+        re.sub(
+            r"^(queues|batch\.queues|fleet\.environments|fleet\.instance_types)\.[^.]*(\.special)?\.",
+            r"\1.NAME.",
+            key,
+        )
         for key in seen
     }
     assert set(ROWS) <= known

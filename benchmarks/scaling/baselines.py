@@ -55,13 +55,16 @@ class Baseline:
     leaving = Leaving()
     scales_in = False
     protects = True
+    # What it wants follows from what it sees alone, not from when or how often it looks.
+    timeless = True
     name = ""
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
 
     def step(self, sight: Sight) -> Orders:
-        return Orders({name: self.desired(name, self._counts(sight, name)) for name in sight.capacity})
+        desired = {name: self.desired(name, self._counts(sight, name)) for name in sight.capacity}
+        return Orders(desired, until=math.inf if self.timeless else 0.0)
 
     def desired(self, environment: str, counts: Counts) -> int:
         raise NotImplementedError
@@ -93,7 +96,8 @@ class Static(Baseline):
 
     def step(self, sight: Sight) -> Orders:
         over = sight.now >= self._last_arrival and not sight.jobs
-        return Orders({name: 0 if over else each.maximum for name, each in sight.capacity.items()})
+        desired = {name: 0 if over else each.maximum for name, each in sight.capacity.items()}
+        return Orders(desired, until=math.inf)  # what comes last is a change
 
 
 class Exact(Baseline):
@@ -116,6 +120,7 @@ class Hpa(Baseline):
     interval = HPA_POLL
     scales_in = True
     protects = False
+    timeless = False
 
     def __init__(self, routes: Routes, name: str, per_machine: float | None) -> None:
         super().__init__(routes)
@@ -141,6 +146,7 @@ class TargetTracking(Baseline):
 
     interval = ALARM
     scales_in = True
+    timeless = False
 
     def __init__(self, routes: Routes, latency: float, assumed: float) -> None:
         super().__init__(routes)

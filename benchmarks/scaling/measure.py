@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from benchmarks.scaling import baselines, bounds
+from benchmarks.scaling import baselines, bounds, hindsight
 from benchmarks.scaling.bounds import Launch, Part
 from benchmarks.scaling.workloads import BOOT, Case, Maker
 from controller.simulation.model.conditions import Conditions
@@ -35,6 +35,20 @@ LEAVING = Leaving(FLEET_AGENT.idle, FLEET_AGENT.confirm)
 STREAMS = ("trickle", "waves, gap ≈ boot", "waves, gap ≈ 600 s", "daily cycle")
 STREAM_WORTH = 10.0
 PATIENCE = 600.0
+
+# Workloads where it is also measured what the best number of machines would have come to.
+LOOKED_BACK = (
+    "50 × 30 s",
+    "heavy-tailed",
+    "99 short, 1 long",
+    "waves, gap ≈ boot",
+    "waves, gap ≈ 600 s",
+    "daily cycle",
+    "mixed shapes",
+    "spot, one by one",
+    "spot, all at once",
+    "late counts",
+)
 
 # Beyond the machines there may be at a time, for those that are reclaimed.
 LAUNCHES = 2.0
@@ -97,7 +111,25 @@ def measure(name: str, maker: Maker, seed: int, knowledge: Sequence[Knowledge] =
     if name in STREAMS:
         own = routes_of(case, hour_of_waiting=STREAM_WORTH)
         found.append(measured_one(Patient(own, replace(LEAVING, idle=PATIENCE)), own, KNOWN, STREAM_WORTH))
-    return found
+    return found + (_looked_back(name, case, seed, least) if name in LOOKED_BACK else [])
+
+
+def _looked_back(name: str, case: Case, seed: int, least: Sequence[float]) -> list[Measured]:
+    """For each worth what is best there."""
+    routes = routes_of(case)
+    found = [run(case, policy, routes, seed) for policy in hindsight.every(routes)]
+    return [
+        Measured(
+            name,
+            seed,
+            hindsight.NAME,
+            KNOWN.name,
+            worth,
+            min(found, key=lambda metrics: metrics.cost(worth)),
+            least,
+        )
+        for worth in WORTHS
+    ]
 
 
 class Patient(Product):

@@ -47,6 +47,27 @@ def workloads(summary: Summary) -> str:
     return _table(head, ((name, *_beside(summary, name)) for name in summary.workloads))
 
 
+def held_out(summary: Summary) -> str:
+    """The same of the workloads that the rule was not made with, and the geometric means over them."""
+    head = ("Workload", *(text for worth in summary.worths for text in (f"${worth:g}", "best baseline")))
+    rows: list[Row] = [(name, *_beside(summary, name)) for name in summary.held_out]
+    return _table(head, [*rows, ("geometric mean", *_means_beside(summary, summary.held_out))])
+
+
+def reach(summary: Summary) -> str:
+    """Where the aim is missed: what the number of machines could have done about it."""
+    head = ("Workload", "An hour is worth", "this project", "best share in hindsight", "best baseline")
+    rows: list[Row] = []
+    for name in summary.workloads:
+        for worth in summary.worths:
+            own, (best, ratio) = summary.ratios(name, worth)[summary.own], summary.best_baseline(name, worth)
+            possible = summary.looked_back(name, worth)
+            if own > AIM or own > BEATEN * ratio:
+                shown = "not measured" if possible is None else f"{possible:.3f}"
+                rows.append((name, f"${worth:g}", f"{own:.3f}", shown, f"{ratio:.3f} {best}"))
+    return _table(head, rows)
+
+
 def knowledge(summary: Summary) -> str:
     """What it costs to know less of how long tasks take."""
     head = ("Durations", *(text for worth in summary.worths for text in (f"${worth:g}", "worst")))
@@ -89,6 +110,8 @@ def streams(summary: Summary) -> str:
 TABLES: Mapping[str, Callable[[Summary], str]] = {
     "policies": policies,
     "workloads": workloads,
+    "held_out": held_out,
+    "reach": reach,
     "knowledge": knowledge,
     "metrics": metrics,
     "streams": streams,
@@ -102,6 +125,15 @@ def _beside(summary: Summary, name: str) -> Iterable[str]:
         shown = f"{own:.3f}"
         yield f"**{shown}**" if own > AIM or own > BEATEN * ratio else shown
         yield f"{ratio:.3f} {best}"
+
+
+def _means_beside(summary: Summary, names: Sequence[str]) -> Iterable[str]:
+    others = [policy for policy in summary.policies if policy != summary.own]
+    for worth in summary.worths:
+        means = {each: summary.geometric_mean(each, worth, over=names) for each in others}
+        best = min(others, key=lambda policy: means[policy])
+        yield f"{summary.geometric_mean(summary.own, worth, over=names):.3f}"
+        yield f"{means[best]:.3f} {best}"
 
 
 def _measured(values: Mapping[str, float]) -> Row:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from benchmarks.scaling import hindsight
 from benchmarks.scaling.measure import KNOWN, WORTHS, Measured
 from controller.simulation.model.metrics import Metrics
 from controller.simulation.model.product import PRODUCT
@@ -16,15 +17,16 @@ from controller.simulation.model.product import PRODUCT
 DIGITS = 4
 
 
-def document(runs: Sequence[Measured], seeds: int) -> dict[str, Any]:
+def document(runs: Sequence[Measured], seeds: int, held_out: Sequence[str] = ()) -> dict[str, Any]:
     """Everything is a mean over the seeds: a policy's metrics, and its cost as a multiple of the bound by what an hour
-    of waiting is worth."""
+    of waiting is worth. `held_out`: workloads that are told of apart."""
     rows: dict[tuple[str, str, str, float | None], list[Measured]] = {}
     for each in runs:
         rows.setdefault((each.workload, each.policy, each.knowledge, each.worth), []).append(each)
     return {
         "seeds": seeds,
         "worths": list(WORTHS),
+        "held_out": list(held_out),
         "bounds": {
             each.workload: [_round(bound) for bound in each.bounds] for each in runs if each.seed == 0
         },
@@ -62,7 +64,14 @@ class Summary:
 
     @cached_property
     def workloads(self) -> Sequence[str]:
-        return list(dict.fromkeys(row["workload"] for row in self.content["runs"]))
+        """Without those that were held out."""
+        every = dict.fromkeys(row["workload"] for row in self.content["runs"])
+        return [name for name in every if name not in self.held_out]
+
+    @cached_property
+    def held_out(self) -> Sequence[str]:
+        known = {row["workload"] for row in self.content["runs"]}
+        return [name for name in self.content["held_out"] if name in known]
 
     @cached_property
     def policies(self) -> Sequence[str]:
@@ -71,7 +80,8 @@ class Summary:
         for row in self.content["runs"]:
             over.setdefault(row["policy"], set()).add(row["workload"])
         every = set(self.workloads)
-        return [*(each for each in over if over[each] == every and each != self.own), self.own]
+        known = [each for each in over if over[each] >= every]
+        return [*(each for each in known if each not in (self.own, hindsight.NAME)), self.own]
 
     def ratios(self, workload: str, worth: float, knowledge: str = KNOWN.name) -> Mapping[str, float]:
         """By policy; baselines with durations known."""
@@ -83,6 +93,15 @@ class Summary:
                 found[row["policy"]] = row["ratios"][f"{worth:g}"]
         return found
 
+    def looked_back(self, workload: str, worth: float) -> float | None:
+        """The best ratio that was to be had by the number of machines, where that was measured."""
+        found = (
+            row["ratios"][f"{worth:g}"]
+            for row in self.content["runs"]
+            if (row["workload"], row["policy"], row["told"]) == (workload, hindsight.NAME, worth)
+        )
+        return next(found, None)
+
     def metrics(self, workload: str, policy: str, worth: float) -> Mapping[str, float]:
         """With durations known."""
         return next(
@@ -92,8 +111,11 @@ class Summary:
             and row["told"] in (None, worth)
         )
 
-    def geometric_mean(self, policy: str, worth: float, knowledge: str = KNOWN.name) -> float:
-        ratios = [self.ratios(name, worth, knowledge)[policy] for name in self.workloads]
+    def geometric_mean(
+        self, policy: str, worth: float, knowledge: str = KNOWN.name, over: Sequence[str] = ()
+    ) -> float:
+        """`over`: of these workloads instead of all."""
+        ratios = [self.ratios(name, worth, knowledge)[policy] for name in over or self.workloads]
         return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
     def best_baseline(self, workload: str, worth: float) -> tuple[str, float]:

@@ -11,6 +11,7 @@ from controller import submission
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, line, output_option, print_json, remark
 from controller.dependencies import describe
+from controller.intake import stop_elsewhere
 from controller.report import job_object
 from controller.selectors import select_one
 from controller.wiring import Parts
@@ -69,7 +70,10 @@ async def _print(parts: Parts, cancelled: Sequence[JobRecord], output: Format) -
 
 
 async def _say_when(parts: Parts, cancelled: Sequence[JobRecord]) -> None:
-    running = sum(record.counts.running for record in cancelled)
+    for record in cancelled:
+        if trouble := await stop_elsewhere(parts, record):
+            remark(f"{describe(record)} goes on elsewhere until somebody supervises: {trouble}")
+    running = sum(record.counts.running for record in cancelled if not record.job.backend)
     if running:
         within = f"within about {parts.settings.agent.beat:g} s, when their agent next asks"
         remark(f"{running} running tasks learn of it {within}.")

@@ -57,8 +57,9 @@ def _print_text(draft: JobDraft, found: list[Shard], docker_host: str | None) ->
         line(f"  {name}={value}")
     for name in first.secrets:
         line(f"  {name} (a secret, read when it starts)")
-    _heading("The same by hand:")
-    line(f"  {_command_line(first, docker_host)}")
+    if (by_hand := _command_line(first, docker_host)) is not None:
+        _heading("The same by hand:")
+        line(f"  {by_hand}")
     click.echo("Nothing was written.", err=True)
 
 
@@ -71,7 +72,10 @@ def _first_attempt(job: Job, shard: Shard) -> Again:
     return again(replace(job, id=ID), task, (), shard.item)
 
 
-def _command_line(first: Again, docker_host: str | None) -> str:
+def _command_line(first: Again, docker_host: str | None) -> str | None:
+    """None: it takes a cluster."""
+    if first.job.emr is not None:
+        return None
     if first.image is None:
         return process_line(first, process_environment(first.environment, HERE))
     return docker_line(first, cpus=float(os.cpu_count() or 1), host=docker_host)

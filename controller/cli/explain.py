@@ -44,7 +44,14 @@ def command(app: App, selector: str, output: Format) -> None:
 async def look_into(parts: Parts, record: JobRecord, task: TaskId | None = None) -> Situation:
     supervision = await parts.ledger.supervision()
     return await inspect(
-        parts.records, parts.queue, parts.settings, record, task, supervision=supervision, now=parts.now()
+        parts.records,
+        parts.queue,
+        parts.settings,
+        record,
+        task,
+        supervision=supervision,
+        now=parts.now(),
+        backends=parts.backends if record.job.backend else {},
     )
 
 

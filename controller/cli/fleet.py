@@ -9,8 +9,14 @@ import click
 from controller.cli.app import App, pass_app
 from controller.cli.output import Format, duration, line, output_option, print_json, remark
 from controller.cli.tables import Column, Table
-from controller.fleet_report import FleetView, cost, environment_objects, environment_status, hosts_of
-from controller.obstacles import SILENT_AFTER
+from controller.fleet_report import (
+    FleetView,
+    cost,
+    environment_objects,
+    environment_status,
+    host_status,
+    hosts_of,
+)
 from controller.wiring import Parts
 from runner.codec import DecodeError, decode_note
 from runner.ports import Supervision
@@ -121,9 +127,8 @@ def _print_hosts(hosts: Sequence[HostReport], now: float) -> None:
     )
     for host in hosts[:SHOWN_HOSTS]:
         free = f"{host.free_vcpus:g} vCPUs, {format_size(host.free_memory)}"
-        silence = max(0.0, now - host.seen_at)
-        status = "silent" if silence > SILENT_AFTER else host.state
-        table.add(host.host, status, host.tasks, free, f"{duration(silence)} ago", host.note or "-")
+        seen = f"{duration(max(0.0, now - host.seen_at))} ago"
+        table.add(host.host, host_status(host, now), host.tasks, free, seen, host.note or "-")
     table.end()
     if len(hosts) > SHOWN_HOSTS:
         line(f"and {len(hosts) - SHOWN_HOSTS} more")

@@ -54,7 +54,7 @@ def command(app: App, selector: str, follow: bool, tail: int | None, attempt: in
         record = await select_one(parts.records, selector.rpartition("/")[0] or selector)
         if follow and not record.status.terminal:
             await say_if_unsupervised(parts, record.job.id)
-            if not parts.logs.live:
+            if not (record.job.backend or parts.logs.live):
                 remark(
                     "what a task writes is shown when its attempt has ended: for live output set fleet.log_group"
                 )

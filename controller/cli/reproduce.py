@@ -22,7 +22,7 @@ from controller.remote import site_for, user_data
 from controller.reproduce import Again
 from controller.selectors import select_task
 from controller.wiring import Parts, process_environment
-from runner.errors import Unavailable
+from runner.errors import BadInput, Unavailable
 from runner.wiring import open_secrets
 
 NOT_FOUND = 127
@@ -80,6 +80,9 @@ async def _gather(
     """The attempt, its secrets' values, and where the Docker engine is if that was set."""
     record, task = await select_task(parts.records, selector)
     array, settings = record.job.array, parts.settings
+    if record.job.emr is not None:
+        message = "it ran on a cluster of Amazon EMR, and cannot without one: submit its job file again"
+        raise BadInput(message)
     this = reproducing.again(
         record.job,
         await find_task(parts.records, record, task),

@@ -23,7 +23,7 @@ from controller.simulation.prices import Prices, read_prices
 from runner.errors import BadInput, Place
 from runner.instances import KNOWN, InstanceType
 from runner.model import Job
-from runner.settings import ON_DEMAND, SPOT, Settings
+from runner.settings import BATCH, FLEET, ON_DEMAND, SPOT, Settings
 from runner.units import parse_duration
 from runner.wording import choices, printable, shown
 
@@ -83,11 +83,7 @@ def command(
     if chart_file is not None and chart_file.suffix != ".svg":
         problem = f"a chart is an .svg file, not {shown(str(chart_file))}"
         raise BadInput(problem, Place(key="--chart"))
-    given = app.settings()
-    kind = _kind(instance_type or (DEFAULT_TYPE if given.fleet is None else None))
-    if given.fleet is None and instance_type is None:
-        remark(f"the settings have no fleet: machines of type {DEFAULT_TYPE} are taken (--instance-type)")
-    settings = forecast.with_fleet(given, kind)
+    settings = _with_fleet(app.settings(), instance_type)
     bags = _bags(app, settings, file, seconds)
     costs = read_prices(prices)
     found = list(forecast.forecasts(settings, bags, counts, market or MARKETS, costs))
@@ -96,6 +92,16 @@ def command(
     if chart_file is not None:
         chart_file.write_text(_drawn(file, found))
         remark(f"drawn in {chart_file}")
+
+
+def _with_fleet(given: Settings, instance_type: str | None) -> Settings:
+    kind = _kind(instance_type or (DEFAULT_TYPE if given.fleet is None else None))
+    if given.fleet is None and instance_type is None:
+        remark(f"the settings have no fleet: machines of type {DEFAULT_TYPE} are taken (--instance-type)")
+    if given.mode == BATCH:
+        remark("AWS Batch decides by rules of its own: this is what a fleet of such machines would do")
+        given = replace(given, mode=FLEET)
+    return forecast.with_fleet(given, kind)
 
 
 def _counts(text: str) -> list[int]:

@@ -76,6 +76,8 @@ def _details(record: JobRecord, parents: Sequence[JobRecord], now: float) -> Ite
     if job.image:
         yield "Image", job.image
     yield "Queue", job.queue
+    if job.backend:
+        yield "Backend", job.backend
     if job.user:
         yield "User", job.user
     for parent in parents:

@@ -67,6 +67,7 @@ class SubmitCommand(click.Command):
 @click.option("--grace", metavar="TIME", help="Time between SIGTERM and SIGKILL. Default: 10s.")
 @click.option("--retries", metavar="N", help="Tries after a failure. Default: 0.")
 @click.option("--queue", help="The queue's name. Default: default.")
+@click.option("--backend", help="Where it runs, if not on the installation's own machines: batch.")
 @click.option(
     "--after", metavar="JOB", multiple=True, help="Start when that job has succeeded; may be repeated."
 )

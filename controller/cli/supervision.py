@@ -28,9 +28,16 @@ async def say_what_is_left(parts: Parts) -> None:
 
 
 async def say_what_still_runs(parts: Parts) -> None:
-    """Agents that an earlier command started go on until they notice that nobody supervises."""
+    """Agents that an earlier command started go on until they notice that nobody supervises, and what was handed over
+    goes on anyway."""
     if await is_led(parts):
         return
-    running = sum(record.counts.running for record in await parts.records.jobs(unfinished=True))
+    unfinished = await parts.records.jobs(unfinished=True)
+    running = sum(record.counts.running for record in unfinished if not record.job.backend)
     if running:
         remark(f"{running} tasks still run, on agents that another command started: these end with them")
+    elsewhere = sum(record.queued for record in unfinished if record.job.backend)
+    if elsewhere:
+        remark(
+            f"{elsewhere} tasks go on elsewhere: what becomes of them is recorded once somebody supervises"
+        )

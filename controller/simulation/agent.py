@@ -72,7 +72,8 @@ class Site:
 
 
 class Life:
-    """One agent process, from its start to its end. `pulse` counts its signs of life; `works` hears of the first."""
+    """One agent process, from its start to its end. `pulse` counts its signs of life; `works` hears that it
+    has taken over what there was."""
 
     def __init__(
         self,
@@ -103,7 +104,6 @@ class Life:
             terms = Terms(own.drain, idle=own.idle, confirm=own.confirm, grace=STOPPING)
             self.agent = Agent(station, self._report(station, channels), terms)
             self._beat()
-            self._works(self)
             await self.agent.run()
             self.ended = True
 
@@ -152,6 +152,8 @@ class Life:
             now=self.process.now,
             jitter=self._random.random,
             flush=flush,
+            boot=site.identity.instance_id,
+            taken_over=lambda: self._works(self),
             roles=NoRoles(),
             routes=site.of.routes,
         )

@@ -80,6 +80,7 @@ class Controller:
             routes=routes,
             missing_after=2 * of.settings.agent.lease,
             chores=[settling.chore],
+            backends=of.backends(process, aws, records, ledger, random),
         )
         await self.supervisor.run()
 

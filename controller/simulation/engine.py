@@ -38,6 +38,10 @@ class SimulatedEngine:
         except BaseException:
             container.discard()
             raise
+        if not spec.wanted():
+            container.discard()
+            message = f"{spec.name} is not wanted any more"
+            raise EngineUnavailable(message)
         container.start()
         output.write(behaviour.output)
         return container

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from controller.adapters.absent import NoFleet
 from controller.adapters.asg import AsgFleet
-from controller.ports import Fleet
+from controller.adapters.batch.backend import BatchBackend
+from controller.adapters.emr.backend import EmrBackend
+from controller.ports import Backend, Fleet, Records
 from controller.simulation.clock import Process
 from controller.simulation.history import History
 from controller.simulation.network import Network
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from runner.adapters.dynamodb.table import Table
+from runner.adapters.s3.manifests import S3Manifests
 from runner.adapters.sqs.queue import SqsQueue
 from runner.agent.heartbeat import Heartbeat, patience
 from runner.agent.watchdog import watch
 from runner.aws import Aws
+from runner.model import BATCH, EMR
 from runner.ports import Ledger, Queue
 from runner.routing import Routes
 from runner.settings import FleetSettings, Settings
@@ -53,7 +58,31 @@ class Installation:
         own = self.settings.agent
         return Heartbeat(queue, ledger, lease=own.lease, beat=own.beat, pulse=pulse)
 
+    def backends(
+        self, process: Process, aws: Aws, records: Records, ledger: Ledger, random: Random
+    ) -> Mapping[str, Backend]:
+        """What runs jobs that name one: AWS Batch and Amazon EMR, where their services are simulated too and the
+        settings have them."""
+        settings, backends = self.settings, dict[str, Backend]()
+        if settings.batch is not None:
+            backends[BATCH] = BatchBackend(
+                aws,
+                records,
+                ledger,
+                S3Manifests(aws, self.bucket),
+                settings.batch,
+                process.now,
+                random.random,
+            )
+        if settings.emr is not None:
+            backends[EMR] = EmrBackend(
+                aws, records, ledger, settings.emr, process.now, random.random, process.name
+            )
+        return backends
+
     def groups(self, process: Process, aws: Aws) -> Fleet:
+        if self.settings.machines is None:
+            return NoFleet()
         return AsgFleet(aws, self.fleet, process.now)
 
     async def watchdog(

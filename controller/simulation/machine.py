@@ -128,13 +128,14 @@ class Machine:
             self._later(RESTART, self.start_agent)
         else:
             self.exited = True
+        life.process.kill()  # with what it left to itself
 
     def _kill_frozen(self, life: Life, pulse: int) -> None:
         if self.life is life and life.pulse == pulse:
             self.kill_agent()
 
     def _works(self, life: Life) -> None:
-        """It has given its first sign of life."""
+        """It has taken over what there was."""
         self._signed = life
         outside(self._start_watchdog, life)
 
@@ -154,7 +155,7 @@ class Machine:
         process.start(self.site.of.watchdog(self._sign, sweep, lambda: self.life is life, life.incarnation))
 
     def _sign(self) -> tuple[str, str] | None:
-        """What stands in the pulse file: that of the latest agent that came so far as to write it."""
+        """What stands in the pulse file: that of the latest agent that came so far as to begin it."""
         return self._signed.sign() if self._signed is not None and self.on else None
 
     def _tell(self, what: str, **more: Any) -> None:

@@ -16,6 +16,7 @@ from controller.simulation.history import Event
 from controller.simulation.network import Answer
 from controller.simulation.services.dynamodb.capacity import Throughput
 from controller.simulation.services.dynamodb.errors import Refused
+from controller.simulation.services.sqs_message import nobody_watches
 from controller.simulation.world import World
 from controller.supervisor import Step, Supervisor
 
@@ -57,8 +58,10 @@ class _Forgotten(list[Event]):
 
 
 def forget_history(world: World) -> None:
-    """Nothing is kept of what happens, and what is written to the ledger is not looked at."""
+    """Nothing is kept of what happens, and what is sent and written to the ledger is not looked at."""
     world.history.events = _Forgotten()
+    for queue in world.sqs.queues.values():
+        queue._watch = nobody_watches
     for table in world.dynamodb._core.tables.values():
         vars(table).pop("put", None)  # as the world put it there
 
@@ -92,7 +95,9 @@ class TimedStep:
 
 
 class Meter:
-    """Make it before anything happens in the world. DynamoDB then refuses what a partition does not have."""
+    """Make it before anything happens in the world. DynamoDB then refuses what a partition does not have. `asked`:
+    requests by who made them (`controller`, `agents`, `others`), service and operation; `used`: units by who and
+    which."""
 
     def __init__(self, world: World) -> None:
         core = world.dynamodb._core
@@ -100,6 +105,8 @@ class Meter:
         core.writing, core.reading = self.writing, self.reading
         core.behaviour.throttles = True
         self.steps: list[TimedStep] = []
+        self.asked: Counter[tuple[str, str, str]] = Counter()
+        self.used: Counter[tuple[str, str]] = Counter()
         self._world = world
         self._services = 0.0
         self._carry_out = world.network.carry_out
@@ -141,8 +148,18 @@ class Meter:
         return asyncio.get_running_loop().time(), self._services, requests, reads
 
     def _timed(self, caller: str, service: str, operation: str, parameters: dict[str, Any]) -> Answer:
-        begun = time.process_time()
+        begun, who = time.process_time(), _kind(caller)
+        self.asked[who, service, operation] += 1
+        writes, reads = self.writing.given.total(), self.reading.given.total()
         try:
             return self._carry_out(caller, service, operation, parameters)
         finally:
+            self.used[who, "writes"] += self.writing.given.total() - writes
+            self.used[who, "reads"] += self.reading.given.total() - reads
             self._services += time.process_time() - begun
+
+
+def _kind(caller: str) -> str:
+    if caller.startswith("controller"):
+        return "controller"
+    return "agents" if "/" in caller else "others"

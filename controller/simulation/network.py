@@ -45,10 +45,24 @@ USUAL = (0.02, 0.03)
 ATTEMPTS, URGENT_ATTEMPTS = 4, 2
 READ_TIMEOUT, URGENT_READ_TIMEOUT = 30.0, 5.0
 CONNECT_TIMEOUT = 5.0
-ONCE = frozenset({"terminate_instance_in_auto_scaling_group"})
+ONCE = frozenset(
+    {"add_job_flow_steps", "run_job_flow", "submit_job", "terminate_instance_in_auto_scaling_group"}
+)
 LONGEST_BACKOFF = 20.0
 # What of a request an error names.
-RESOURCES = ("QueueUrl", "QueueName", "TableName", "Bucket", "AutoScalingGroupName", "InstanceId")
+RESOURCES = (
+    "QueueUrl",
+    "QueueName",
+    "TableName",
+    "Bucket",
+    "AutoScalingGroupName",
+    "InstanceId",
+    "jobName",
+    "jobId",
+    "jobQueue",
+    "ClusterId",
+    "JobFlowId",
+)
 PASSING = frozenset({Trouble.THROTTLED, Trouble.UNREACHABLE, Trouble.SERVER})
 
 

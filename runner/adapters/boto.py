@@ -47,7 +47,15 @@ _RESOURCES = (
     "RoleArn",
     "InstanceId",
     "Name",
+    "jobName",
+    "jobId",
+    "jobQueue",
+    "ClusterId",
+    "JobFlowId",
 )
+
+# What rights to a service are called, where that is not its name.
+_PREFIXES = {"emr": "elasticmapreduce"}
 
 _CONFIGURATION = "check AWS_PROFILE, AWS_CONFIG_FILE and what that file says"
 _SOURCE = (
@@ -80,7 +88,9 @@ _WRONG_HERE = {
 }
 
 # Carried out twice they do twice as much. Whoever makes these calls first looks what became of one without a reply.
-_ONCE = frozenset({"terminate_instance_in_auto_scaling_group"})
+_ONCE = frozenset(
+    {"add_job_flow_steps", "run_job_flow", "submit_job", "terminate_instance_in_auto_scaling_group"}
+)
 
 
 class BotoAws:
@@ -150,7 +160,9 @@ class BotoAws:
 
 
 def _translated(service: str, operation: str, parameters: dict[str, Any], error: Exception) -> AwsError:
-    action = f"{service}:{''.join(part.capitalize() for part in operation.split('_'))}"
+    action = (
+        f"{_PREFIXES.get(service, service)}:{''.join(part.capitalize() for part in operation.split('_'))}"
+    )
     resource = next((str(parameters[name]) for name in _RESOURCES if name in parameters), "")
     if not isinstance(error, ClientError):
         trouble, next_step = _wrong_here(error)

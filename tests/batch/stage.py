@@ -19,7 +19,6 @@ from botocore.validate import ParamValidator
 
 from controller import dependencies, submission
 from controller.adapters.batch.backend import BatchBackend
-from controller.adapters.batch.settings import BatchQueue, BatchSettings
 from controller.adapters.batch.shim import SHELL
 from controller.ports import Records
 from controller.simulation.clock import now, run
@@ -37,6 +36,7 @@ from runner.adapters.sqlite.ledger import SqliteLedger
 from runner.adapters.sqlite.records import SqliteRecords
 from runner.array import Array
 from runner.aws import Reply
+from runner.batch_settings import BatchQueue, BatchSettings
 from runner.model import Job, TaskId
 from runner.ports import Ledger
 from runner.records import AttemptRecord, Ending, JobRecord, TaskRecord

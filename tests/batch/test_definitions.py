@@ -10,10 +10,10 @@ import pytest
 from controller.adapters.batch.admission import problems
 from controller.adapters.batch.definitions import definition_of
 from controller.adapters.batch.requests import request, share_of
-from controller.adapters.batch.settings import BatchQueue, BatchSettings
 from controller.adapters.batch.shim import SHELL
 from controller.adapters.batch.submissions import Lot, Submission
 from runner.array import Array
+from runner.batch_settings import BatchQueue, BatchSettings
 from runner.model import Job, Kind, Limits, Mount, Secret, Sidecar, Status
 from tests.batch.stage import SETTINGS, Stage, scene
 
@@ -159,3 +159,17 @@ def test_an_ordinary_job_is_taken() -> None:
 def test_secrets_are_taken_where_a_role_reads_them() -> None:
     settings = replace(SETTINGS, execution_role=ROLE)
     assert list(problems(replace(JOB, secrets=(Secret("A", "arn", ARN),)), settings)) == []
+
+
+def test_another_log_group_is_named_for_every_container() -> None:
+    settings = replace(SETTINGS, log_group="/ours")
+    options = {"awslogs-group": "/ours", "awslogs-stream-prefix": "inst"}
+    expected = {"logDriver": "awslogs", "options": options}
+    assert defined(settings=settings)["containerProperties"]["logConfiguration"] == expected
+    sidecars = (Sidecar("helper", "image"),)
+    (task,) = defined(settings=settings, sidecars=sidecars)["ecsProperties"]["taskProperties"]
+    assert [each["logConfiguration"] for each in task["containers"]] == [expected, expected]
+
+
+def test_aws_batchs_own_log_group_needs_no_name() -> None:
+    assert "logConfiguration" not in container()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from runner.errors import Unavailable
 from runner.model import Status
 from tests.batch.stage import Stage, scene
 from tests.batch.test_backend import Program
+from tests.batch.worlds import BatchWorld
+from tests.batch.worlds import scene as world_scene
 
 
 def test_a_thousand_tasks_cost_some_fifty_requests() -> None:
@@ -177,3 +180,18 @@ def test_an_array_of_ten_thousand_and_one_runs_in_two() -> None:
 def all_run(seconds: float, exit_code: int = 0) -> Program:
     run = Run(seconds=seconds, exit_code=exit_code)
     return lambda _env, _command: run  # type: ignore[return-value]
+
+
+def test_jobs_in_which_nothing_happens_have_no_tasks_read_from_the_ledger() -> None:
+    async def play(world: BatchWorld) -> None:
+        (environment,) = world.batch.environments
+        environment.boot = 1e6
+        for number in range(5):
+            await world.submit(name=f"job{number}", image="i", command=["x"], array=4)
+        await asyncio.sleep(300)
+        requests = world.world.network.requests
+        before = requests["dynamodb", "get_item"]
+        await asyncio.sleep(1000)
+        assert requests["dynamodb", "get_item"] == before
+
+    world_scene(play, "batch")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from controller.worth import TAIL, Part, Terms, machines_worth
+from controller.worth import TAIL, Part, Terms, machines_worth, spares
 
 TERMS = Terms(wait=10.0, machine=0.096, boot=180.0)
 MANY = 100_000
@@ -82,6 +82,38 @@ def test_where_more_would_be_worth_it_than_can_be_had_it_says_so() -> None:
 def test_jobs_together_are_worth_what_their_work_is() -> None:
     halves = worth(part(500, 7.3), part(500, 7.3))
     assert halves == pytest.approx(math.sqrt(3650 * TERMS.launches_a_second))
+
+
+CHEAP = Terms(wait=1.0, machine=0.096, boot=180.0)
+
+
+def steady(apart: float, terms: Terms = CHEAP) -> float:
+    """A hundred tasks of two minutes: 6,000 s of a machine."""
+    return machines_worth([part(100, 120.0)], 0, MANY, terms, apart)
+
+
+def test_fewer_machines_that_are_busy_until_the_next_job_comes_save_the_boots() -> None:
+    assert worth(part(100, 120.0), terms=CHEAP) > 16
+    assert steady(720.0) == 7  # 6000 / 720, and some slack
+
+
+def test_where_waiting_is_dear_they_are_launched_anew_for_each_job() -> None:
+    assert steady(720.0, TERMS) == worth(part(100, 120.0))
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0, 60.0, 500.0, 1500.0, 80_000.0, math.inf])
+def test_jobs_that_come_much_sooner_or_later_than_machines_go_change_nothing(apart: float) -> None:
+    assert steady(apart) == worth(part(100, 120.0), terms=CHEAP)
+
+
+def test_of_many_machines_more_are_launched_than_have_work_where_waiting_is_very_dear() -> None:
+    assert spares(25, Terms(100.0, 0.096, 180.0)) == 8
+    assert spares(25, TERMS) == 0
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 1e6), st.floats(0.001, 10.0), st.floats(0.0, 1000.0))
+def test_spares_are_never_many(machines: int, wait: float, price: float, boot: float) -> None:
+    assert 0 <= spares(machines, Terms(wait, price, boot)) <= machines / 3
 
 
 TASKS, SECONDS, WAIT = st.integers(1, 3000), st.floats(1.0, 4000.0), st.floats(0.5, 200.0)

@@ -21,9 +21,6 @@ from runner.ports import ContainerSpec
 from runner.settings import Environment
 from tests.simulation.scenes import Scene, away, two_machines
 
-# Not mended yet.
-open_ = pytest.mark.xfail(strict=True, raises=(AssertionError, TimeoutError))
-
 
 async def running(world: World) -> Machine:
     """A machine where a container runs."""
@@ -43,13 +40,11 @@ def test_a_frozen_agents_containers_are_gone_by_the_end_of_their_lease_and_grace
     assert not Scene((Act(59.0, "freeze-agent", 100.0),), work=steady(200.0), keys={"grace": 1}).violations()
 
 
-@open_
 def test_a_killed_agents_containers_do_not_outlive_their_lease_while_the_next_reaches_no_ledger() -> None:
     plan = away("dynamodb", 70.0, 150.0), Act(75.0, "kill-agent")
     assert not Scene(plan, work=steady(300.0)).violations()
 
 
-@open_
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_clocks_five_minutes_apart_let_nobody_take_a_task_from_an_owner_that_lives(seed: int) -> None:
     """Though its message comes to both of them at once."""
@@ -71,10 +66,23 @@ def test_clocks_five_minutes_apart_let_nobody_take_a_task_from_an_owner_that_liv
     play(scene, seed=seed, settings=a_fleet(three), behave=steady(100.0))
 
 
-@open_
 def test_an_agent_frozen_while_an_image_comes_starts_nothing_after_its_lease() -> None:
     for tenths in range(0, 80, 4):
         play(partial(freezes, seconds=tenths / 10), settings=two_machines())
+
+
+def test_an_agent_frozen_between_the_making_of_a_container_and_its_start_does_not_start_it_after_its_lease() -> (
+    None
+):
+    async def scene(world: World) -> None:
+        await world.submit(array=1)
+        world.start_controller()
+        await world.until(lambda: any(machine.site.daemon.containers for machine in world.alive), look=0.01)
+        (machine,) = (each for each in world.alive if each.site.daemon.containers)
+        assert not machine.site.daemon.running
+        await thawed_after_its_lease(world, machine)
+
+    play(scene, settings=two_machines())
 
 
 async def freezes(world: World, seconds: float) -> None:
@@ -86,6 +94,10 @@ async def freezes(world: World, seconds: float) -> None:
     (machine,) = (each for each in world.alive if each.life is not None)
     if machine.site.daemon.containers:
         return
+    await thawed_after_its_lease(world, machine)
+
+
+async def thawed_after_its_lease(world: World, machine: Machine) -> None:
     machine.freeze_agent()
     await asyncio.sleep(120)
     machine.thaw_agent()
@@ -93,7 +105,6 @@ async def freezes(world: World, seconds: float) -> None:
     assert not [event for event in world.history.of("container-started") if event.more["attempt"] == 1]
 
 
-@open_
 def test_a_task_that_its_agent_interrupted_is_not_the_users_though_the_agent_dies_before_it_records() -> None:
     """It ignores SIGTERM, so it ends by SIGKILL."""
 
@@ -111,7 +122,6 @@ def test_a_task_that_its_agent_interrupted_is_not_the_users_though_the_agent_die
     play(scene, settings=two_machines(), behave=steady(500.0, on_term=None))
 
 
-@open_
 def test_a_task_that_fails_a_moment_before_its_job_is_retried_runs_again() -> None:
     async def scene(world: World) -> None:
         job = await world.submit(array=3)
@@ -129,7 +139,6 @@ def the_first_fails(spec: ContainerSpec) -> Behaviour:
     return Behaviour(seconds=5.0 + 20.0 * (spec.index or 0), exit_code=1 if spec.index == 0 else 0)
 
 
-@open_
 def test_the_counts_of_a_cancelled_job_are_right_though_an_agent_died_before_it_wrote_them() -> None:
     async def scene(world: World) -> None:
         job = await world.submit(array=8)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import scale
+from benchmarks import scale_runs as scale
 from controller.simulation.crowd import Crowd
 from controller.simulation.metering import WRITING, Meter, Metered, forget_history
 from controller.simulation.play import play
@@ -89,6 +89,42 @@ def test_steps_are_timed_by_the_controllers_own_requests() -> None:
     assert all(step.seconds > 0 and step.requests > 0 and step.sent == 0 for step in steps)
 
 
-@pytest.mark.xfail(strict=True, reason="supervisor.window bounds what runs, too: docs/scale.md")
 def test_a_fleet_with_more_slots_than_the_window_is_full() -> None:
     assert scale.simulate_fleet(4, 400.0, window=40)["running"] == 4 * scale.SLOTS
+
+
+@pytest.fixture(scope="module")
+def day() -> dict[str, Any]:
+    return scale.simulate_day(2, 150, until=3000.0)
+
+
+@pytest.fixture(scope="module")
+def agents_day() -> dict[str, Any]:
+    return scale.simulate_agents_day(2, 150, until=3000.0)
+
+
+def test_stand_ins_run_every_task_once_in_all_slots_of_all_machines(day: dict[str, Any]) -> None:
+    assert (day["most"], day["running"]) == (2, 2 * scale.SLOTS)
+
+
+def test_stand_ins_end_when_agents_would(day: dict[str, Any], agents_day: dict[str, Any]) -> None:
+    assert day["ended"] == pytest.approx(agents_day["ended"], rel=0.05)
+    assert day["emptied"] - day["ended"] == pytest.approx(
+        agents_day["emptied"] - agents_day["ended"], abs=30.0
+    )
+
+
+def test_beside_stand_ins_the_controller_uses_what_it_does_beside_agents(
+    day: dict[str, Any], agents_day: dict[str, Any]
+) -> None:
+    for unit in ("writes", "reads"):
+        name = f"controller {unit}"
+        assert day["units"][name] == pytest.approx(agents_day["units"][name], rel=0.1)
+
+
+def test_what_stand_ins_write_is_not_counted(day: dict[str, Any]) -> None:
+    assert (day["units"]["agents writes"], day["refused"]) == (0, {})
+
+
+def test_the_model_runs_as_long_as_the_stand_ins(day: dict[str, Any]) -> None:
+    assert scale.simulate_model(2, 150)["ended"] == pytest.approx(day["ended"], rel=0.15)

@@ -9,8 +9,8 @@ from controller.adapters.batch.definitions import definition_of
 from controller.adapters.batch.details import MAIN
 from controller.adapters.batch.planning import PAYLOAD, payload
 from controller.adapters.batch.requests import request
-from controller.adapters.batch.settings import BatchQueue, BatchSettings
 from controller.adapters.batch.submissions import Lot, Submission
+from runner.batch_settings import BatchQueue, BatchSettings
 from runner.model import Job
 from runner.validation import Problem
 from runner.wording import choices, shown
@@ -35,7 +35,7 @@ def problems(job: Job, settings: BatchSettings) -> Iterator[Problem]:
     yield from _command_problems(job)
     yield from _variable_problems(job)
     yield from _secret_problems(job, settings)
-    yield from _container_problems(job, queue)
+    yield from _container_problems(job, queue, settings)
     yield from _size_problems(job, queue, settings)
 
 
@@ -65,11 +65,17 @@ def _secret_problems(job: Job, settings: BatchSettings) -> Iterator[Problem]:
     for secret in job.secrets:
         if secret.source != "arn":
             yield ("secrets", secret.name), "on AWS Batch a secret's value is found by its ARN only"
-    if job.secrets and settings.execution_role is None:
-        yield ("secrets",), "AWS Batch reads secrets in the execution role, and the settings have none"
+    if job.secrets and not settings.has_execution_role:
+        problem = (
+            "AWS Batch reads secrets in the execution role: give one, batch.execution_role in the settings"
+        )
+        yield ("secrets",), problem
 
 
-def _container_problems(job: Job, queue: BatchQueue) -> Iterator[Problem]:
+def _container_problems(job: Job, queue: BatchQueue, settings: BatchSettings) -> Iterator[Problem]:
+    if queue.fargate and not settings.has_execution_role:
+        problem = "Fargate pulls images in the execution role: give one, batch.execution_role in the settings"
+        yield ("queue",), problem
     if queue.fargate and job.mounts:
         yield ("mounts",), "Fargate has no host whose directories could be mounted"
     for number, sidecar in enumerate(job.sidecars):

@@ -8,7 +8,7 @@ that its submission foretold (`recording`), and tasks count as sent before they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,11 +23,13 @@ from controller.adapters.batch.looking import look
 from controller.adapters.batch.output import Output
 from controller.adapters.batch.recording import Recorder
 from controller.adapters.batch.service import BatchService
-from controller.adapters.batch.settings import BatchSettings
 from controller.adapters.batch.submitting import Submitter
+from controller.adapters.batch.waiting import reasons_of
 from controller.faults import Faults
-from controller.ports import Records
+from controller.model import Reason
+from controller.ports import Lead, Records
 from runner.aws import Aws, AwsError, Reply, Trouble
+from runner.batch_settings import BatchSettings
 from runner.ports import Clock, Ledger, Manifests
 from runner.records import JobRecord
 
@@ -41,10 +43,6 @@ AT_LONGEST = 10.0
 LONGEST_PAUSE = 120.0
 # Who was not asked for so long has not led meanwhile, and what was remembered may be wrong.
 STALE = 60.0
-
-
-Lead = Callable[[], Awaitable[None]]
-"""Raises if somebody else leads by now; awaited between any two steps that may take long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,7 @@ class BatchBackend:
         now: Clock,
         jitter: Callable[[], float],
     ) -> None:
+        self._aws = aws
         self._records = records
         self._now = now
         self._settings = settings
@@ -95,10 +94,10 @@ class BatchBackend:
         self.trouble = ""
 
     async def start(self, record: JobRecord, lead: Lead) -> int:
-        """Hand over what may be and is not yet. Returns how many tasks were taken up. Raises AwsError, BadInput,
-        StorageError, and what `lead` raises."""
+        """Hand over what may be and is not yet. Returns how many tasks were taken up. Raises AwsError, StorageError."""
         self._forget_if_stale()
-        if self._pausing or record.released_at is None or record.ending is not None:
+        startable = record.released_at is not None and record.ending is None and self._known_queue(record)
+        if self._pausing or not startable:
             return 0
         return await self._gently(self._start(record, lead))
 
@@ -118,12 +117,20 @@ class BatchBackend:
         if self._pausing or now - self._looked_at < self._settings.interval:
             return
         self._looked_at = now
-        await self._gently(self._refresh(records, lead))
+        await self._gently(self._refresh([each for each in records if self._known_queue(each)], lead))
+
+    def _known_queue(self, record: JobRecord) -> bool:
+        """Else nobody serves it until the settings have its queue again."""
+        return record.job.queue in self._settings.queues
 
     def forget(self) -> None:
         """For whoever begins to lead: somebody else may have, and what was remembered may be wrong."""
         self._states.clear()
         self._swept_at = self._looked_at = float("-inf")
+
+    async def reasons(self, record: JobRecord, now: float) -> Sequence[Reason]:
+        """Raises AwsError."""
+        return await reasons_of(self._aws, self._settings, record, now)
 
     async def stop(self, record: JobRecord) -> None:
         """End all that AWS Batch still does of a job that ended as a whole. Raises AwsError."""

@@ -14,7 +14,7 @@ from typing import Any
 from controller.adapters.batch import shim
 from controller.adapters.batch.details import MAIN
 from controller.adapters.batch.service import BatchService
-from controller.adapters.batch.settings import BatchQueue, BatchSettings
+from runner.batch_settings import LOG_GROUP, BatchQueue, BatchSettings
 from runner.model import Job, Mount, Sidecar
 
 MIB = 1024**2
@@ -45,7 +45,8 @@ def definition_of(job: Job, queue: BatchQueue, settings: BatchSettings, *, wrapp
     """RegisterJobDefinition's parameters, without a name. `wrapped`: with the shim."""
     given: Json = {"type": "container", "tags": {TAG: settings.name}}
     given["platformCapabilities"] = ["FARGATE" if queue.fargate else "EC2"]
-    main = _main(job, queue, wrapped=wrapped)
+    logs = _logs(settings)
+    main = {**_main(job, queue, wrapped=wrapped), **logs}
     task: Json = {"volumes": _volumes(job)}
     if settings.execution_role is not None:
         task["executionRoleArn"] = settings.execution_role
@@ -60,8 +61,16 @@ def definition_of(job: Job, queue: BatchQueue, settings: BatchSettings, *, wrapp
         "essential": True,
         "dependsOn": [{"containerName": each.name, "condition": "START"} for each in job.sidecars],
     }
-    containers = [main, *(_sidecar(each, queue) for each in job.sidecars)]
+    containers = [main, *({**_sidecar(each, queue), **logs} for each in job.sidecars)]
     return {**given, "ecsProperties": {"taskProperties": [{**task, **role, "containers": containers}]}}
+
+
+def _logs(settings: BatchSettings) -> Json:
+    """Nothing for the group that is AWS Batch's own choice."""
+    if settings.log_group == LOG_GROUP:
+        return {}
+    options = {"awslogs-group": settings.log_group, "awslogs-stream-prefix": settings.name}
+    return {"logConfiguration": {"logDriver": "awslogs", "options": options}}
 
 
 def _main(job: Job, queue: BatchQueue, *, wrapped: bool) -> Json:

@@ -8,10 +8,10 @@ from controller.adapters.batch.details import BatchJob, batch_job
 from controller.adapters.batch.handed import Due, Handed, JobState
 from controller.adapters.batch.recording import Recorder, lot_of
 from controller.adapters.batch.service import BatchService
-from controller.adapters.batch.settings import BatchQueue, BatchSettings
 from controller.adapters.batch.submissions import Submission, name_prefix, submission_in
 from controller.ports import Records
 from runner.aws import Reply
+from runner.batch_settings import BatchQueue, BatchSettings
 from runner.model import Status
 from runner.ports import Clock
 from runner.records import JobRecord, TaskRecord

@@ -46,7 +46,7 @@ class BatchLogReader:
 
     @property
     def live(self) -> bool:
-        return True
+        return self._others.live
 
     async def read(
         self, task: TaskId, number: int, start: int = 0, recorded: Recorded = UNRECORDED

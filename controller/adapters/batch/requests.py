@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from controller.adapters.batch import strategy
 from controller.adapters.batch.definitions import SCRATCH, TAG, Json, environment, mebibytes
 from controller.adapters.batch.details import MAIN
-from controller.adapters.batch.settings import BatchQueue, BatchSettings
 from controller.adapters.batch.submissions import Submission, name_of
+from runner.batch_settings import BatchQueue, BatchSettings
 from runner.model import Job
 
 LONGEST_SHARE = 255

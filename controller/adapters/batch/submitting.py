@@ -14,10 +14,11 @@ from controller.adapters.batch.planning import PAYLOAD, payload, portions
 from controller.adapters.batch.recording import Recorder, lot_of
 from controller.adapters.batch.requests import request
 from controller.adapters.batch.service import BatchService, may_have_happened
-from controller.adapters.batch.settings import BatchQueue, BatchSettings
 from controller.adapters.batch.submissions import LARGEST_ARRAY, Lot, Submission
+from controller.demand import demand_of
 from controller.ports import Records
 from runner.aws import AwsError
+from runner.batch_settings import BatchQueue, BatchSettings
 from runner.errors import BadInput
 from runner.model import TaskId
 from runner.ports import Clock, Manifests
@@ -63,6 +64,8 @@ class Submitter:
     async def claim(self, record: JobRecord, state: JobState) -> int:
         """Take from the ledger what may be handed over. It is noted as sent first: whoever is killed in between leaves
         tasks that nobody serves, which are found, and not tasks that run twice. Returns how many."""
+        if demand_of(record) <= record.queued:
+            return 0  # all were; asking costs reads, in every step and for every job
         claimed = 0
         while claimed < MOST_CLAIMED:
             most = record.job.max_parallel or record.queued + claimed + LARGEST_ARRAY

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from controller.adapters.batch.details import BatchJob, batch_job
 from controller.adapters.batch.service import BatchService
-from controller.adapters.batch.settings import BatchSettings
 from controller.adapters.batch.submissions import name_prefix, submission_in
-from controller.obstacles import Reason
+from controller.model import Reason
 from runner.aws import Aws, Reply
+from runner.batch_settings import BatchSettings
 from runner.records import JobRecord
 from runner.units import format_duration
 

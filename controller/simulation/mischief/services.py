@@ -108,7 +108,15 @@ def dynamodb_writes(world: World, act: Act) -> Undo:
 # What a fault of the network may hit, and how: which services, whose requests.
 SERVICES: Mapping[str, Sequence[str]] = {
     "*": ("*",),
-    "dynamodb": ("*", "*", "update_item", "put_item", "get_item", "batch_get_item", "query"),
+    "dynamodb": (
+        "*",
+        "batch_execute_statement",
+        "update_item",
+        "put_item",
+        "get_item",
+        "batch_get_item",
+        "query",
+    ),
     "sqs": (
         "*",
         "*",

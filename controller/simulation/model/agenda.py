@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,11 @@ class Agenda:
         """What should have been long ago is done next."""
         self._entered += 1
         heapq.heappush(self._events, (max(time, self.now), self._entered, action, given))
+
+    @property
+    def next_at(self) -> float:
+        """When something is due next; infinite: nothing is."""
+        return self._events[0][0] if self._events else math.inf
 
     def advance(self, until: float) -> bool:
         """Do what comes next. False: there is nothing before `until`."""

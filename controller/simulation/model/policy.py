@@ -47,10 +47,12 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """`desired`: by environment. `waiting`: what agents are told of the demand, by channel."""
+    """`desired`: by environment. `waiting`: what agents are told of the demand, by channel. `until`: up to
+    then, in seconds, every step comes to the same, unless something changes but the time."""
 
     desired: Mapping[str, int]
     waiting: Mapping[str, int] = field(default_factory=dict)
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

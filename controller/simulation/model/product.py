@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from controller import demand, scaling
+from controller.demand import Load
 from controller.depths import Depths
 from controller.pace import Pace, Paces
 from controller.scaling import Picture
@@ -41,18 +44,23 @@ class Product:
         records = [self._record(job) for job in sight.jobs]
         paces = self._paces.observe(records, sight.now)
         history = self._history(sight)
-        if self._decided_on == sight.version and not _time_matters(sight, paces, history):
-            return self._last
+        until = _same_until(sight, paces, history)
+        if self._decided_on == sight.version and until >= sight.now:
+            return replace(self._last, until=until)
         self._decided_on = sight.version
         sent, running = demand.known_by_channel(records, self._routes)
         believed = self._depths.observe(sight.depth, sent, running)
         loads = demand.loads(
             records, self._routes, sight.depth, history, sight.now, believed=believed, paces=paces
         )
-        picture = Picture(loads, self._routes, sight.capacity, sight.depth, sight.now, sight.leaving)
-        desired = {name: decision.desired for name, decision in scaling.decide(picture).items()}
-        self._last = Orders(desired, demand.waiting_by_channel(loads))
+        self._last = Orders(self._desired(sight, loads), demand.waiting_by_channel(loads), until)
         return self._last
+
+    def _desired(self, sight: Sight, loads: Sequence[Load]) -> Mapping[str, int]:
+        if _at_most(sight):
+            return {name: each.desired for name, each in sight.capacity.items()}
+        picture = Picture(loads, self._routes, sight.capacity, sight.depth, sight.now, sight.leaving)
+        return {name: decision.desired for name, decision in scaling.decide(picture).items()}
 
     def _history(self, sight: Sight) -> Mapping[str, float]:
         """What is told of a job, or what the latest of its name took."""
@@ -93,13 +101,22 @@ def job_of(job_id: str, bag: Bag) -> Job:
     )
 
 
-def _time_matters(sight: Sight, paces: Mapping[str, Pace], history: Mapping[str, float]) -> bool:
-    """What has run for longer than tasks are known to take tells something by that."""
+def _same_until(sight: Sight, paces: Mapping[str, Pace], history: Mapping[str, float]) -> float:
+    """What has run for longer than tasks are known to take tells something by that; but where all the machines there
+    may be are asked for, there is nothing to tell."""
     if any(each.trouble for each in sight.capacity.values()):
-        return True
+        return 0.0
+    if _at_most(sight):
+        return math.inf
+    found = math.inf
     for job in sight.jobs:
         seen = paces[job.id]
         known = history.get(job.id) if seen.seconds is None else seen.seconds
-        if job.running and job.waiting and (known is None or seen.at_least > known):
-            return True
-    return False
+        if job.running and job.waiting:
+            found = min(found, 0.0 if known is None else sight.now + known - seen.at_least)
+    return found
+
+
+def _at_most(sight: Sight) -> bool:
+    """Nobody is scaled in; so there is nothing to decide where all the machines there may be are asked for."""
+    return all(each.desired >= each.maximum and not each.trouble for each in sight.capacity.values())

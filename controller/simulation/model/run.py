@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from controller.simulation.model.agenda import Agenda
 from controller.simulation.model.conditions import Conditions
@@ -26,8 +27,7 @@ from runner.routing import Routes
 PATIENCE = 6 * 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """How many machines boot and serve, and how many tasks wait and run, at a moment."""
 
     at: float
@@ -150,24 +150,43 @@ class Simulation:
             group.notify(machine)
 
     def _step(self) -> None:
-        policy = self._policy
-        orders = policy.step(self._look())
+        policy, sight = self._policy, self._look()
+        orders = policy.step(sight)
         for name, group in self._groups.items():
             group.resize(orders.desired[name], shrink=policy.scales_in, spare_busy=policy.protects)
         self._rest.publish(orders.waiting)
         if self._sampled:
             self._sample()
         if self._floor.unfinished or any(group.alive for group in self._groups.values()):
-            self._agenda.at(self._next_step(), self._step)
+            # What counts tell may change when nothing does, where they are late.
+            same = 0.0 if self._seen != sight.version or self._conditions.count_lag else orders.until
+            self._agenda.at(self._next_step(same), self._step)
 
-    def _next_step(self) -> float:
-        """Where nothing is to be done and nobody there, the one that sees the next arrival."""
+    @property
+    def _seen(self) -> int:
+        """Where it is what it was, nothing has changed but the time."""
+        return self._version + self._floor.changes
+
+    def _next_step(self, same: float) -> float:
+        """Where nothing is to be done and nobody there, the one that sees the next arrival. Of those that would come to
+        the same the last one: whoever remembers when it looked last is not to know that it did not look in between."""
         now, interval = self._agenda.now, self._policy.interval
-        if self._jobs or any(group.alive for group in self._groups.values()):
-            return now + interval
-        at = bisect_right(self._arrivals, now)
-        ahead = self._arrivals[at] if at < len(self._arrivals) else now
-        return now + interval * max(1, math.ceil((ahead - now) / interval))
+        if not self._jobs and not any(group.alive for group in self._groups.values()):
+            at = bisect_right(self._arrivals, now)
+            ahead = self._arrivals[at] if at < len(self._arrivals) else now
+            return now + interval * max(1, math.ceil((ahead - now) / interval))
+        until = min(same, self._agenda.next_at) if self._floor.unfinished else 0.0
+        return self._skipped(until) if until < math.inf else now + interval
+
+    def _skipped(self, until: float) -> float:
+        """The latest step by then, reckoned step by step, as times do not add up exactly."""
+        at, interval = self._agenda.now, self._policy.interval
+        same = self._samples[-1][1:] if self._sampled else None
+        while at + interval + interval <= until:
+            at += interval
+            if same is not None:
+                self._samples.append(Sample(at, *same))
+        return at + interval
 
     def _look(self) -> Sight:
         for job in [job for job in self._jobs.values() if not job.unfinished]:
@@ -179,7 +198,7 @@ class Simulation:
             capacity={name: group.capacity() for name, group in self._groups.items()},
             depth=self._depth(),
             leaving={name: count for name, group in self._groups.items() if (count := group.leaving)},
-            version=self._version + self._floor.changes,
+            version=self._seen,
         )
 
     def _depth(self) -> Mapping[str, Backlog]:

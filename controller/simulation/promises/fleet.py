@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from controller.simulation.history import Event
 from controller.simulation.promises.rounds import Rounds
 from controller.simulation.promises.rule import TERMINAL, End, Rule, See, job_of, machine_of
+from runner.agent.upkeep import GIVEN_UP_AFTER
 from runner.model import Kind
 
 # In seconds: what a step of the supervisor takes at most, from reading the jobs to publishing their demand, where
@@ -21,8 +22,8 @@ class NoneScaledIn(Rule):
     """Promise 6: no scaling action ends a running task.
 
     Seen at the groups and the engines: no container goes with its machine, and none is interrupted, unless EC2 took the
-    machine or a person stopped its agent; each instance takes one from the desired capacity at most; nobody asks for
-    fewer than are in service.
+    machine, its engine was away for longer than anybody waits, or a person stopped its agent; each instance takes one
+    from the desired capacity at most; nobody asks for fewer than are in service.
     """
 
     _taken: set[str] = field(default_factory=set)
@@ -35,6 +36,7 @@ class NoneScaledIn(Rule):
         return {
             "reclaimed": self._see_taken,
             "lost": self._see_taken,
+            "engine-trouble": self._see_trouble,
             "agent-asked-to-stop": self._see_stopped,
             "container-ended": self._see_ended,
             "recorded": self._see_recorded,
@@ -45,6 +47,10 @@ class NoneScaledIn(Rule):
 
     def _see_taken(self, event: Event) -> None:
         self._taken.add(event.subject)
+
+    def _see_trouble(self, event: Event) -> None:
+        if event.more["seconds"] > GIVEN_UP_AFTER:
+            self._taken.add(event.subject)
 
     def _see_stopped(self, event: Event) -> None:
         self._stopped.add(event.subject)

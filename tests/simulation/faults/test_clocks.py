@@ -105,11 +105,6 @@ def test_what_a_restarted_agent_adopts_has_the_rest_of_its_time_limit_where_the_
     proven(scene, settings=one_kind(), behave=steady(FOREVER))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="what is left of a time limit is told by the wall clock after a restart",
-)
 @both_ways
 def test_what_a_restarted_agent_adopts_has_the_rest_of_its_time_limit_though_the_clock_was_set_meanwhile(
     seconds: float,

@@ -27,6 +27,7 @@ from controller.simulation.world import World
 from runner.aws import AwsError, Reply, Trouble
 from runner.model import Status, TaskId
 from runner.ports import ContainerSpec
+from tests.aws.items import written_by
 from tests.simulation.faults.proof import proven
 from tests.simulation.faults.scenes import (
     LEASE,
@@ -76,16 +77,17 @@ def test_what_cannot_be_recorded_is_tried_again_while_the_lease_is_kept_and_the_
 
 
 def losing_replies(world: World, operation: str, times: int, trouble: Trouble) -> Counter[str]:
-    """Of the requests to write each task's item so many get no reply. Returns how many did not, by item."""
+    """Of the requests that write each task's item, alone or with others, so many get no reply. Returns how many, by
+    item."""
     listening = tap(world, "dynamodb")
     lost: Counter[str] = Counter()
 
     def instead(asked: str, given: dict[str, Any]) -> Reply | None:
-        key = given.get("Key") or given.get("Item") or {}
-        name = f"{key.get('pk')}{key.get('sk')}"
-        if asked != operation or "T#" not in name or lost[name] == times:
+        names = [str(key) for key in written_by(operation, asked, given) if "T#" in str(key)]
+        losing = [name for name in names if lost[name] < times]
+        if not losing:
             return None
-        lost[name] += 1
+        lost.update(losing)
         with suppress(AwsError):  # the first was carried out, the others are refused for that
             listening.inner.answer(asked, given)
         raise AwsError("dynamodb:Write", "table", "ReadTimeout", "no reply", trouble)

@@ -161,11 +161,6 @@ def test_a_hook_whose_heartbeats_fail_for_a_while_does_not_run_out(effect: Effec
     proven(scene, settings=one_kind(), behave=steady(900.0))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TimeoutError,
-    reason="an idle instance beyond the desired capacity waits for the group to end it",
-)
 def test_an_instance_that_its_group_has_given_up_goes_once_it_is_idle() -> None:
     async def scene(world: World) -> None:
         job, machine = await one_runs(world)
