@@ -44,7 +44,8 @@ class Told:
         return self("deleted", subject, message=message, queue=queue, receives=1)
 
     def begun(self, attempt: int = 1, by: str = AGENT, settled: int = 0, **more: Any) -> Told:
-        return self("begun", "j/0", by, attempt=attempt, owner=OWNERS[by], settled=settled, **more)
+        given = {"attempt": attempt, "owner": OWNERS[by], "settled": settled, "was": "", **more}
+        return self("begun", "j/0", by, **given)
 
     def started(self, attempt: int = 1, by: str = AGENT) -> Told:
         return self("container-started", "j/0", by.partition("/")[0], attempt=attempt)
@@ -146,7 +147,7 @@ def test_a_successor_on_the_same_machine_may_record() -> None:
 
 def test_a_predecessor_on_the_same_machine_may_not() -> None:
     told = Told()("agent-started", "i-1", "i-1", incarnation="c")
-    told("begun", attempt=1, owner="i-1#c", settled=0).started().ended().recorded(by=AGENT)
+    told("begun", attempt=1, owner="i-1#c", settled=0, was="").started().ended().recorded(by=AGENT)
     assert "2: recorded by somebody else than its owner" in told.problems()
 
 
@@ -288,6 +289,21 @@ def test_a_time_limit_that_strikes_early_is_seen() -> None:
 def test_a_failure_before_the_retries_are_used_up_is_seen() -> None:
     told = Told().begun().started().ended(code=1).recorded(FAILED, "failed", user=1)
     (found,) = told.problems(Status.FAILED)
+    assert found.startswith("7: FAILED after 1 failures of its own and 0 losses")
+
+
+def a_retry_after(status: str) -> Told:
+    told = Told().begun().started().ended(code=1).recorded(status, "failed", user=1)
+    told("reopened", "j", "observer", round=2).begun(2, settled=1, was=status)
+    return told.started(2).ended(2, code=1).recorded(FAILED, "failed", attempt=2, round=2, user=1)
+
+
+def test_what_had_not_ended_when_its_job_was_retried_has_used_up_what_it_had() -> None:
+    assert not a_retry_after(RUNNABLE).problems(Status.FAILED)
+
+
+def test_what_had_failed_when_its_job_was_retried_has_used_up_nothing() -> None:
+    (found,) = a_retry_after(FAILED).problems(Status.FAILED)
     assert found.startswith("7: FAILED after 1 failures of its own and 0 losses")
 
 

@@ -17,7 +17,7 @@ from controller.simulation.promises.rule import (
     See,
     job_of,
 )
-from runner.model import Kind, Status
+from runner.model import Kind, Retry, Status
 
 
 @dataclass
@@ -179,6 +179,7 @@ class Fenced(Rule):
 
 # Of a time limit, what must have passed when it ends a task: clocks may be slightly apart.
 LIMIT_SHARE = 0.98
+PAYERS = ("user", "infra")
 
 
 @dataclass
@@ -187,26 +188,31 @@ class Charged(Rule):
 
     Seen in the ledger: an attempt is charged to the user only if its container ended by itself and without success,
     ran for its whole time limit, or could not be started by the user's own doing; and a task ends as FAILED only when
-    those, or the losses to the infrastructure, are more than its job allows.
+    those, or the losses to the infrastructure, are more than its job allows: since it was first begun, or was begun
+    anew after it had ended. What had not ended when `retry` opened a round has no more tries for that.
     """
 
-    rounds: Rounds = field(default_factory=Rounds)
     _started: dict[tuple[str, int], Event] = field(default_factory=dict)
     _ended: dict[tuple[str, int], Event] = field(default_factory=dict)
     _refused: dict[str, Event] = field(default_factory=dict)
-    _charges: Counter[tuple[str, int, str]] = field(default_factory=Counter)
-    _failed: dict[str, Event] = field(default_factory=dict)
+    _charges: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _failed: dict[str, tuple[Event, int, int]] = field(default_factory=dict)
     _timed_out: list[Event] = field(default_factory=list)
 
     @property
     def handlers(self) -> Mapping[str, See]:
-        own = {
+        return {
+            "begun": self._see_begun,
             "container-started": self._see_started,
             "container-ended": self._see_ended,
             "start-refused": self._see_refused,
             "recorded": self._see_recorded,
         }
-        return {**self.rounds.handlers, **own}
+
+    def _see_begun(self, event: Event) -> None:
+        if event.more["was"] in (Status.FAILED, Status.CANCELLED):
+            for payer in PAYERS:
+                self._charges[event.subject, payer] = 0
 
     def _see_started(self, event: Event) -> None:
         self._started[event.subject, event.more["attempt"]] = event
@@ -218,10 +224,11 @@ class Charged(Rule):
         self._refused[event.subject] = event
 
     def _see_recorded(self, event: Event) -> None:
-        for payer in ("user", "infra"):
-            self._charges[event.subject, event.more["round"], payer] += event.more[payer]
+        for payer in PAYERS:
+            self._charges[event.subject, payer] += event.more[payer]
         if event.more["status"] == Status.FAILED:
-            self._failed[event.subject] = event
+            user, infra = (self._charges[event.subject, payer] for payer in PAYERS)
+            self._failed[event.subject] = event, user, infra
         if event.more["kind"] == Kind.TIMED_OUT:
             self._timed_out.append(event)
         elif event.more["user"] and not self._own_doing(event):
@@ -238,10 +245,10 @@ class Charged(Rule):
     def end(self, end: End) -> None:
         for event in self._timed_out:
             self._see_time_limit(event, end)
-        for task, event in self._failed.items():
+        for task, (event, user, infra) in self._failed.items():
             found = end.jobs.get(job_of(task))
             if found is not None and event.more["kind"] not in (Kind.IMAGE_ERROR, Kind.START_ERROR):
-                self._see_bounds(task, event, found)
+                self._see_bounds(event, user, infra, found.record.job.retry)
 
     def _see_time_limit(self, event: Event, end: End) -> None:
         key, found = (event.subject, event.more["attempt"]), end.jobs.get(job_of(event.subject))
@@ -253,9 +260,7 @@ class Charged(Rule):
             problem = f"its time limit of {limit:g} s ended it after {ran:.1f} s"
             self.broken(7, event.subject, problem, self._started[key], self._ended[key], event)
 
-    def _see_bounds(self, task: str, event: Event, found: JobEnd) -> None:
-        retry, round_ = found.record.job.retry, event.more["round"]
-        user, infra = (self._charges[task, round_, payer] for payer in ("user", "infra"))
+    def _see_bounds(self, event: Event, user: int, infra: int, retry: Retry) -> None:
         if user <= retry.retries and infra <= retry.infra_retries:
             problem = f"FAILED after {user} failures of its own and {infra} losses; {retry.retries} and "
-            self.broken(7, task, problem + f"{retry.infra_retries} were allowed", event)
+            self.broken(7, event.subject, problem + f"{retry.infra_retries} were allowed", event)
