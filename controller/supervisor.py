@@ -19,12 +19,12 @@ from controller.depths import Believed, Depths
 from controller.faults import Faults
 from controller.health import Health
 from controller.machines import Machines
-from controller.missing import EmptyChannels, SilentJobs, has_lost
 from controller.model import Decision
 from controller.pace import Paces
 from controller.ports import Backend, Fleet, Records
+from controller.resending import Resending
 from runner.codec import encode_note
-from runner.errors import NotFound, RunnerError
+from runner.errors import RunnerError
 from runner.ports import Clock, Queue, Supervision
 from runner.records import Backlog, Ending, JobRecord, Note
 from runner.routing import Routes
@@ -35,6 +35,9 @@ log = structlog.get_logger()
 LONGEST_PAUSE = 30.0
 # Of the lease: a leader whose steps fail goes on leading, or its agents would think that nobody does.
 LONGEST_PART = 0.4
+
+# Seconds between two looks at what was just sent: counts of what has ended are about as late.
+REFILL_AFTER = 1.0
 
 # Jobs in a row that may fail to be sent before the queue itself is given up for this step.
 UNSENT = 3
@@ -87,9 +90,8 @@ class Supervisor:
         self._holder = holder
         self._settings = settings
         self._routes = routes
-        self._empty = EmptyChannels(missing_after)
+        self._resending = Resending(records, queue, routes, missing_after)
         self._depths = Depths()
-        self._silent = SilentJobs()
         self._paces = Paces()
         self._courtesy = Courtesy(settings.lease)
         self._outlook = outlook
@@ -105,18 +107,39 @@ class Supervisor:
         """Step for ever; a failing step is logged and tried again, ever later."""
         pause = self._settings.interval
         longest = max(pause, min(LONGEST_PAUSE, LONGEST_PART * self._settings.lease))
+        refilled = False
         while True:
             try:
                 step = await self.step()
                 pause = self._settings.interval
                 self.health = self.health.succeeded(asyncio.get_running_loop().time(), leading=step.leading)
                 self._courtesy.succeeded()
+                if step.sent or refilled:
+                    refilled = await self._refill(pause)
+                    continue
             except RunnerError as error:
                 pause = min(longest, 2 * pause)
                 log.warning("step failed", error=str(error), retry_in=pause)
                 self.health = self.health.failed(str(error))
                 await self._make_way_after(error)
             await asyncio.sleep(pause)
+
+    async def _refill(self, seconds: float) -> bool:
+        """Instead of a pause after something was sent: nobody may have known how short its tasks are, and machines
+        should not wait for more until the next step. Whether more was sent."""
+        loop = asyncio.get_running_loop()
+        until, sent = loop.time() + seconds, 0
+        try:
+            while loop.time() + REFILL_AFTER < until:
+                await asyncio.sleep(REFILL_AFTER)
+                await self._still_lead()
+                faults = Faults()
+                sent += await self._enqueue(own(await self._records.jobs(unfinished=True)), faults)
+                faults.raise_first()
+        except Superseded:
+            self._leading = False
+        await asyncio.sleep(until - loop.time())
+        return sent > 0
 
     async def step(self) -> Step:
         try:
@@ -236,7 +259,7 @@ class Supervisor:
             backlog = await self._queue.backlog()
             sent, running = demand.known_by_channel(jobs, self._routes)
             believed = self._depths.observe(backlog, sent, running)
-            await self._replace_missing(jobs, backlog, believed, faults)
+            await self._resending.step(jobs, backlog, believed, self._still_lead, faults)
             loads = await self._loads(jobs, backlog, believed)
             decisions = await self._machines.scale(loads, backlog, faults)
         except RunnerError as error:
@@ -269,27 +292,3 @@ class Supervisor:
         trouble = self._machines.trouble or self._delegation.trouble
         note = encode_note(Note(demand.by_channel(loads), reasons, waiting, trouble))
         await self._records.publish(self._holder, sum(demand_of(record) for record in jobs), note)
-
-    async def _replace_missing(
-        self, jobs: Sequence[JobRecord], backlog: Mapping[str, Backlog], believed: Believed, faults: Faults
-    ) -> None:
-        """Messages are lost: expired, or purged."""
-        now, (sent, _) = asyncio.get_running_loop().time(), demand.known_by_channel(jobs, self._routes)
-        channels = {record.job.id: self._channel(record) for record in jobs}
-        lacking = {job_id for job_id, channel in channels.items() if believed.excess.get(channel, 0) < 0}
-        empty = self._empty.observe(backlog, now)
-        silent = self._silent.observe(jobs, lacking, now) if self._routes.fleet else ()
-        for record in jobs:
-            channel = channels[record.job.id]
-            if record.job.id in silent or has_lost(record, channel, empty, backlog, sent, self._routes):
-                await self._still_lead()
-                with faults.passed_over("sending again", job=record.job.id):
-                    count = await scheduling.resend(self._records, self._queue, record, self._routes)
-                    log.warning("messages were missing", job=record.job.id, resent=count)
-
-    def _channel(self, record: JobRecord) -> str:
-        """Where its first attempts go; empty, if its queue is not in the settings any more."""
-        try:
-            return self._routes.channel(record.job, record.job.limits.memory)
-        except NotFound:
-            return ""

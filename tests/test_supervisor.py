@@ -56,20 +56,20 @@ class Desk:
     def __init__(self, window: int = 100) -> None:
         self.database = Database.memory()
         self.window = window
+        self.settings = SupervisorSettings(window=window)
         self.queue = SqliteQueue(self.database, now, {"default": 0})
         self.ledger = SqliteLedger(self.database, now, lease=30.0)
         self.records = SqliteRecords(self.database, now)
         self.fleet = CountingFleet()
 
     def supervisor(self, holder: str = "one") -> Supervisor:
-        settings = SupervisorSettings(window=self.window)
         return Supervisor(
             self.records,
             self.queue,
             self.fleet,
             now,
             holder=holder,
-            settings=settings,
+            settings=self.settings,
             routes=EMBEDDED,
             missing_after=60,
         )
@@ -117,6 +117,44 @@ def test_a_submit_sends_its_first_window_and_the_supervisor_the_following() -> N
             done += await desk.work(10)
             await desk.supervisor().step()
         assert done == 250
+
+    scene(play)
+
+
+async def all_done(desk: Desk, name: str) -> float:
+    """How long, in seconds, machines took that work on whatever there is."""
+    began = asyncio.get_running_loop().time()
+    while await desk.status(name) is not Status.SUCCEEDED:
+        await desk.work(1000)
+        await asyncio.sleep(0.1)
+    return asyncio.get_running_loop().time() - began
+
+
+def test_where_steps_are_far_apart_short_tasks_do_not_wait_for_the_next_one() -> None:
+    async def play(desk: Desk) -> None:
+        desk.settings = SupervisorSettings(window=desk.window, interval=5.0)
+        running = asyncio.create_task(desk.supervisor().run())
+        await desk.submit("a", tasks=10 * desk.window)
+        assert await all_done(desk, "a") < 20.0
+        running.cancel()
+
+    scene(play)
+
+
+def test_whoever_does_not_lead_any_more_sends_no_more_between_two_steps() -> None:
+    async def play(desk: Desk) -> None:
+        desk.settings = SupervisorSettings(window=desk.window, interval=30.0)
+        running = asyncio.create_task(desk.supervisor("one").run())
+        await desk.submit("a", tasks=10 * desk.window)
+        await desk.work(1000)
+        await asyncio.sleep(0.5)
+        await desk.records.resign("one")
+        assert await desk.records.lead("two", 60.0)
+        await asyncio.sleep(8.0)  # a lease may be relied on for half of its time
+        await desk.work(1000)
+        await asyncio.sleep(12.0)
+        assert await desk.waiting() == 0
+        running.cancel()
 
     scene(play)
 
