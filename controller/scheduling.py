@@ -90,8 +90,11 @@ def depth(record: JobRecord, routes: Routes) -> int:
     """How many of the job's tasks should be on the queue or running: what runs, and as much again as is taken from the
     queue in a while."""
     seconds, running = _seconds(record), record.counts.running
-    if seconds is None or not running:
-        return min(FIRST, _taken_in_a_while([record], routes, FIRST)) + 2 * running
+    taken = _taken_in_a_while([record], routes, FIRST)
+    if seconds is None:
+        return min(FIRST, taken) + 2 * running
+    if not running:
+        return taken  # as much as all machines take
     return max(2 * running + FEW, math.ceil(running + AHEAD * running / max(seconds, 0.001)))
 
 

@@ -61,7 +61,8 @@ def test_of_short_tasks_as_many_are_ahead_as_are_taken_in_a_minute() -> None:
 
 
 def test_of_short_tasks_that_end_faster_than_one_looks_the_next_are_enough_for_all_machines() -> None:
-    assert depth(running("a", at_once=0, seconds=1.0), ROUTES) == FIRST
+    assert depth(running("a", at_once=0, seconds=1.0), ROUTES) == 60 * 20
+    assert first_window(running("a", at_once=0, seconds=0.01), MANY, 5000) == 5000
     assert windows([running("a", at_once=0, seconds=6.0)], ROUTES, 5000) == {"a": 200}
 
 

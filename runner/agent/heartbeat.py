@@ -78,6 +78,8 @@ class Heartbeat:
                 await self.beat()
 
     async def beat(self) -> None:
+        # After a freeze this may come before the guard's turn: what the watchdog ended meanwhile must not seem held.
+        self.expire(asyncio.get_running_loop().time())
         held = [holding for holding in self.held if holding.cause is not StopCause.LEASE_LOST]
         for step in (self._touch, self._extend, self._learn_cancels, self._annotate):
             try:
@@ -97,6 +99,7 @@ class Heartbeat:
         kept_back = self.lease * (STOPPING_SHARE + SAFETY_SHARE)
         for holding in self.held:
             if at >= holding.held_until - kept_back:
+                holding.lapsed = True
                 holding.stop(StopCause.LEASE_LOST, "its lease could not be renewed in time")
 
     def keeps(self, holding: Holding) -> bool:

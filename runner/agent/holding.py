@@ -32,7 +32,8 @@ class Holding:
 
     `grace` is what its task may take to stop. In the loop's time: `held_until` is when another host may take the
     attempt over unless the ledger has seen a beat, `over_by` when a container that was told to stop must have done so.
-    `told_at`: when it was told, in epoch seconds as the engine counts; maybe by an earlier agent.
+    `told_at`: when it was told, in epoch seconds as the engine counts; maybe by an earlier agent. `lapsed`: its lease
+    was not renewed in time, whatever it had been told to stop for by then.
     """
 
     def __init__(self, lease: Lease, attempt: Attempt, grace: float) -> None:
@@ -42,6 +43,7 @@ class Holding:
         self.over_by = math.inf
         self.held_until = lease.hidden_until
         self.told_at: float | None = None
+        self.lapsed = False
         self.started: Started | None = None
         self.metadata: Mapping[str, str] = {}
         self.detail = ""

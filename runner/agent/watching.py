@@ -107,8 +107,7 @@ def _cause_of_own_exit(station: Station, holding: Holding, ended: Exit) -> StopC
     A success stands whatever became of the lease, if the ledger still takes it.
     """
     station.heartbeat.expire(asyncio.get_running_loop().time())
-    lost = holding.cause is StopCause.LEASE_LOST and ended.exit_code != 0
-    return StopCause.LEASE_LOST if lost else None
+    return StopCause.LEASE_LOST if holding.lapsed and ended.exit_code != 0 else None
 
 
 def _grace(station: Station, holding: Holding, cause: StopCause) -> float:

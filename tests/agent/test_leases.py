@@ -11,6 +11,7 @@ from runner.agent.heartbeat import Heartbeat
 from runner.agent.holding import Holding
 from runner.agent.upkeep import Terms
 from runner.model import Attempt, Kind, Lease, Limits, Status, TaskId
+from runner.outcomes import StopCause
 from tests.agent.fakes import Behaviour
 from tests.agent.play import Play, by_try, started
 from tests.agent.world import BEAT, LEASE, World, a_job
@@ -65,6 +66,29 @@ def test_a_kill_while_the_agent_was_frozen_is_a_loss_and_a_success_stands(
         loop.jump(1)
         await asyncio.sleep(1)
         assert (await world.records.attempts(TaskId("job1", 0)))[0].outcome.kind is kind
+
+    play(scene, by_try(Behaviour(seconds=1000), Behaviour()))
+
+
+def test_a_kill_while_the_agent_was_frozen_is_a_loss_though_a_drain_would_have_stopped_it_by_then(
+    play: Play,
+) -> None:
+    async def scene(world: World) -> None:
+        await world.submit(a_job())
+        started(world.agent())
+        await asyncio.sleep(5)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        (container,) = world.engine.running.values()
+        loop.jump(LEASE - 1)
+        container.end(137, 9)
+        loop.jump(2)
+        (holding,) = world.stations["host-a"].heartbeat.held
+        holding.stop(StopCause.INTERRUPTED, "draining")
+        await world.stations["host-a"].heartbeat.beat()
+        await asyncio.sleep(1)
+        assert (await world.records.attempts(TaskId("job1", 0)))[0].outcome.kind is Kind.LOST
+        assert (await world.task()).user_failures == 0
 
     play(scene, by_try(Behaviour(seconds=1000), Behaviour()))
 
