@@ -27,6 +27,8 @@ from controller.simulation.trial import Result, Trial, run, trial_of
 PROGRAM = "python -m controller.simulation.campaign"
 # Lines of a failing seed's log that are shown.
 TAIL = 30
+# Seeds between two lines that tell how far it is.
+PROGRESS = 500
 # Seeds that a process plays before the next takes its place, and between two collections of garbage.
 PER_PROCESS, PER_COLLECTION = 500, 10
 
@@ -92,19 +94,27 @@ def played(seeds: Sequence[int], jobs: int, made_of: type[Installation]) -> Iter
 
 
 def campaign(
-    seeds: Sequence[int], jobs: int, folder: Path, made_of: type[Installation] = Installation
+    seeds: Sequence[int],
+    jobs: int,
+    folder: Path,
+    made_of: type[Installation] = Installation,
+    *,
+    progress: int = PROGRESS,
 ) -> int:
-    """`folder`: for the event logs of those that fail. Returns how many did."""
+    """`folder`: for the event logs of those that fail. `progress`: seeds between two lines that tell how far it is.
+    Returns how many failed."""
     failed, cpu, longest = 0, 0.0, [0.0, 0.0]
     promises: Counter[int] = Counter()
     began = time.monotonic()
-    for summary in played(seeds, jobs, made_of):
+    for done, summary in enumerate(played(seeds, jobs, made_of), start=1):
         cpu += summary.cpu
         longest = [max(pair) for pair in zip(longest, summary.recovery, strict=True)]
         if summary.problem:
             failed += 1
             promises.update(summary.promises)
             _report(summary, folder)
+        if done % progress == 0 and done < len(seeds):
+            _say(f"{done} of {len(seeds)} seeds, {failed} failed, {time.monotonic() - began:.0f} s")
     per_seed = cpu / max(1, len(seeds))
     _say(
         f"{len(seeds)} seeds from {seeds[0]}, {failed} failed; {per_seed:.2f} s of CPU each, "

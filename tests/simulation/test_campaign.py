@@ -50,6 +50,12 @@ def test_a_failing_seed_names_the_command_that_replays_it_and_leaves_its_log(
     assert "mischief" in log
 
 
+def test_a_long_campaign_tells_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert campaign.campaign(range(3), 1, tmp_path, progress=2) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in told] == ["2 of 3 seeds", "3 seeds from 0"]
+
+
 def test_acts_that_are_not_needed_to_break_a_promise_are_left_out(broken: Trial) -> None:
     left_out = campaign.shrunk(broken, DecrementsTwice)
     assert left_out
