@@ -32,16 +32,21 @@ async def check_batch(
 
 async def check_linked_roles(aws: Aws, settings: Settings, findings: Findings) -> None:
     for service, role in linked_roles(settings).items():
-        subject = f"role {role}"
-        async with findings.about(subject):
-            found = await has_linked_role(aws, role)
-            if found is None:
-                findings.unknown(subject, "you may not look (iam:GetRole)")
-            elif found:
-                findings.ok(subject)
-            else:
-                step = f"{DEPLOY}, or `aws iam create-service-linked-role --aws-service-name {service}.amazonaws.com`"
-                findings.problem(subject, "is not in this account", step)
+        create = f"`aws iam create-service-linked-role --aws-service-name {service}.amazonaws.com`"
+        await _check_role(aws, role, create, findings)
+
+
+async def _check_role(aws: Aws, name: str, otherwise: str, findings: Findings) -> None:
+    """`otherwise`: what helps beside `deploy`."""
+    subject = f"role {name}"
+    async with findings.about(subject):
+        found = await has_linked_role(aws, name)
+        if found is None:
+            findings.unknown(subject, "you may not look (iam:GetRole)")
+        elif found:
+            findings.ok(subject)
+        else:
+            findings.problem(subject, "is not in this account", f"{DEPLOY}, or {otherwise}")
 
 
 async def _check_environments(
@@ -126,15 +131,7 @@ async def _check_execution_role(aws: Aws, batch: BatchSettings, findings: Findin
     if batch.execution_role is None:
         return
     name = batch.execution_role.rpartition("/")[2]
-    subject = f"role {name}"
-    async with findings.about(subject):
-        found = await has_linked_role(aws, name)
-        if found is None:
-            findings.unknown(subject, "you may not look (iam:GetRole)")
-        elif found:
-            findings.ok(subject)
-        else:
-            findings.problem(subject, "is not in this account", f"{DEPLOY}, or mend batch.execution_role")
+    await _check_role(aws, name, "mend batch.execution_role", findings)
 
 
 async def _check_log_group(aws: Aws, batch: BatchSettings, findings: Findings) -> None:

@@ -8,9 +8,8 @@ that its submission foretold (`recording`), and tasks count as sent before they 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
 
@@ -25,10 +24,11 @@ from controller.adapters.batch.recording import Recorder
 from controller.adapters.batch.service import BatchService
 from controller.adapters.batch.submitting import Submitter
 from controller.adapters.batch.waiting import reasons_of
+from controller.adapters.managed.restraint import Restraint, unless_throttled
 from controller.faults import Faults
 from controller.model import Reason
 from controller.ports import Lead, Records
-from runner.aws import Aws, AwsError, Reply, Trouble
+from runner.aws import Aws, Reply
 from runner.batch_settings import BatchSettings
 from runner.ports import Clock, Ledger, Manifests
 from runner.records import JobRecord
@@ -41,8 +41,6 @@ SWEEP = 300.0
 # Seconds for a turn: others wait for theirs.
 AT_LONGEST = 10.0
 LONGEST_PAUSE = 120.0
-# Who was not asked for so long has not led meanwhile, and what was remembered may be wrong.
-STALE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,6 @@ class BatchBackend:
         self._records = records
         self._now = now
         self._settings = settings
-        self._jitter = jitter
         self.service = BatchService(aws, jitter)
         output = Output(aws, settings.log_group)
         self._recorder = Recorder(records, ledger, output, Instances(aws), now, jitter)
@@ -88,18 +85,20 @@ class BatchBackend:
             now,
         )
         self._states: dict[str, JobState] = {}
-        self._asked_at = self._looked_at = self._swept_at = float("-inf")
-        self._resume_at = float("-inf")
-        self._pause = 0.0
-        self.trouble = ""
+        self._looked_at = self._swept_at = float("-inf")
+        self._restraint = Restraint("AWS Batch", settings.interval, LONGEST_PAUSE, jitter)
+
+    @property
+    def trouble(self) -> str:
+        return self._restraint.trouble
 
     async def start(self, record: JobRecord, lead: Lead) -> int:
         """Hand over what may be and is not yet. Returns how many tasks were taken up. Raises AwsError, StorageError."""
         self._forget_if_stale()
         startable = record.released_at is not None and record.ending is None and self._known_queue(record)
-        if self._pausing or not startable:
+        if self._restraint.pausing or not startable:
             return 0
-        return await self._gently(self._start(record, lead))
+        return await self._restraint.gently(self._start(record, lead))
 
     async def _start(self, record: JobRecord, lead: Lead) -> int:
         state = await self._known(record)
@@ -114,10 +113,12 @@ class BatchBackend:
         raises."""
         self._forget_if_stale()
         now = asyncio.get_running_loop().time()
-        if self._pausing or now - self._looked_at < self._settings.interval:
+        if self._restraint.pausing or now - self._looked_at < self._settings.interval:
             return
         self._looked_at = now
-        await self._gently(self._refresh([each for each in records if self._known_queue(each)], lead))
+        await self._restraint.gently(
+            self._refresh([each for each in records if self._known_queue(each)], lead)
+        )
 
     def _known_queue(self, record: JobRecord) -> bool:
         """Else nobody serves it until the settings have its queue again."""
@@ -149,17 +150,17 @@ class BatchBackend:
             with faults.passed_over("asking AWS Batch", job=record.job.id):
                 await self._prepare(record)
                 ready.append(record)
-            _unless_throttled(faults)
+            unless_throttled(faults)
         ids = [each.batch_id for record in ready for each in self._states[record.job.id].open()]
         details = await self.service.describe(ids)
         for record in ready:
             with faults.passed_over("copying from AWS Batch", job=record.job.id):
                 if not await self._look(record, details, turn):
                     self._looked_at = float("-inf")
-            _unless_throttled(faults)
+            unless_throttled(faults)
         await self._sweep()
         faults.raise_first()
-        self.trouble, self._pause = "", 0.0
+        self._restraint.looked()
         return len(ids)
 
     async def _prepare(self, record: JobRecord) -> None:
@@ -264,37 +265,6 @@ class BatchBackend:
                     await self.service.terminate(job.id, "its job is over")
         self._swept_at = now
 
-    @property
-    def _pausing(self) -> bool:
-        return asyncio.get_running_loop().time() < self._resume_at
-
-    async def _gently(self, work: Coroutine[Any, Any, int]) -> int:
-        """What is throttled is tried again later, and is nobody's error."""
-        try:
-            return await work
-        except AwsError as error:
-            self.trouble = str(error)
-            if error.trouble is not Trouble.THROTTLED:
-                raise
-            self._slow_down(error)
-            return 0
-        finally:
-            self._asked_at = asyncio.get_running_loop().time()
-
-    def _slow_down(self, error: AwsError) -> None:
-        self._pause = min(LONGEST_PAUSE, max(self._settings.interval, 2 * self._pause))
-        pause = self._pause * (0.5 + self._jitter() / 2)
-        self._resume_at = asyncio.get_running_loop().time() + pause
-        log.warning("AWS Batch is asked less often", error=str(error), retry_in=round(pause, 1))
-
     def _forget_if_stale(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._asked_at > STALE:
+        if self._restraint.stale():
             self.forget()
-        self._asked_at = now
-
-
-def _unless_throttled(faults: Faults) -> None:
-    """Then the others would only make it worse."""
-    if isinstance(faults.first, AwsError) and faults.first.trouble is Trouble.THROTTLED:
-        raise faults.first

@@ -19,9 +19,10 @@ from controller.adapters.batch.instances import Instance, Instances
 from controller.adapters.batch.outcomes import never_began, outcome_of
 from controller.adapters.batch.output import Output, place_of
 from controller.adapters.batch.submissions import Lot
+from controller.adapters.managed.attempts import attempt_of, lease_of
 from controller.ports import Records
 from runner import retry
-from runner.model import Attempt, Job, Kind, Lease, Outcome, Status, TaskId
+from runner.model import Attempt, Job, Kind, Outcome, Status, TaskId
 from runner.ports import Clock, Ledger
 from runner.records import JobRecord, RefusalKind, TaskRecord
 
@@ -239,24 +240,6 @@ def lot_of(task: TaskRecord | None, job: Job) -> Lot:
         return Lot(0, 0, job.limits.memory)
     memory = task.memory or job.limits.memory
     return Lot(task.attempt, task.tries, memory, task.user_failures, task.infra_failures)
-
-
-def attempt_of(task: TaskRecord, job: Job) -> Attempt:
-    """The attempt that holds the task."""
-    return Attempt(
-        task=task.task,
-        number=task.attempt,
-        tries=task.tries,
-        owner=task.owner or "",
-        memory=task.memory or job.limits.memory,
-        user_failures=task.user_failures,
-        infra_failures=task.infra_failures,
-    )
-
-
-def lease_of(task: TaskId, owner: str) -> Lease:
-    """What `Ledger.begin` wants to see: there is no message here, the owner stands for it."""
-    return Lease(task, "", owner, "", 1, 0.0)
 
 
 def _past(task: TaskRecord, number: int) -> bool:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from controller.adapters.batch.details import MARK
-from runner.aws import Aws, AwsError, Reply, Trouble
+from controller.adapters.managed.service import ManagedService
+from runner.aws import Reply
 
 AT_ONCE = 100
 LONGEST_REASON = 1000
-PAUSES = (1.0, 2.0, 4.0)
 
 # What a queue holds that has not ended. The parent of an array is PENDING while its children run.
 LIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 
 
-class BatchService:
-    """All raise AwsError. `calls` counts those made. What is throttled is tried again for some seconds, each time
-    after a longer pause; `jitter` gives random numbers in [0, 1)."""
-
-    def __init__(self, aws: Aws, jitter: Callable[[], float] = lambda: 1.0) -> None:
-        self._aws = aws
-        self._jitter = jitter
-        self.calls = 0
+class BatchService(ManagedService):
+    service = "batch"
 
     async def submit(self, given: dict[str, Any]) -> str:
         return str((await self.call("submit_job", **given))["jobId"])
@@ -68,20 +61,3 @@ class BatchService:
             if not reply.get("nextToken"):
                 return
             asked["nextToken"] = reply["nextToken"]
-
-    async def call(self, operation: str, **parameters: Any) -> Reply:
-        for pause in PAUSES:
-            self.calls += 1
-            try:
-                return await self._aws.call("batch", operation, **parameters)
-            except AwsError as error:
-                if error.trouble is not Trouble.THROTTLED:
-                    raise
-            await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
-        self.calls += 1
-        return await self._aws.call("batch", operation, **parameters)
-
-
-def may_have_happened(error: AwsError) -> bool:
-    """Whether what was asked for may have been carried out all the same."""
-    return error.trouble in (Trouble.UNREACHABLE, Trouble.SERVER)

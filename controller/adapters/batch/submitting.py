@@ -13,8 +13,9 @@ from controller.adapters.batch.handed import Due, Handed, JobState
 from controller.adapters.batch.planning import PAYLOAD, payload, portions
 from controller.adapters.batch.recording import Recorder, lot_of
 from controller.adapters.batch.requests import request
-from controller.adapters.batch.service import BatchService, may_have_happened
+from controller.adapters.batch.service import BatchService
 from controller.adapters.batch.submissions import LARGEST_ARRAY, Lot, Submission
+from controller.adapters.managed.service import may_have_happened
 from controller.demand import demand_of
 from controller.ports import Records
 from runner.aws import AwsError

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -20,10 +19,11 @@ from controller.adapters.emr.recording import Recorder, task_of
 from controller.adapters.emr.service import EmrService
 from controller.adapters.emr.waiting import reasons_of
 from controller.adapters.emr.watch import Watch, new_watch, watch_of
+from controller.adapters.managed.restraint import Restraint, unless_throttled
 from controller.faults import Faults
 from controller.model import Reason
 from controller.ports import Lead, Records
-from runner.aws import Aws, AwsError, Trouble
+from runner.aws import Aws
 from runner.emr_settings import EmrSettings
 from runner.model import Status
 from runner.ports import Clock, Ledger
@@ -36,8 +36,6 @@ SWEEP = 300.0
 LONGEST_PAUSE = 300.0
 # Seconds for a look: others wait for theirs.
 AT_LONGEST = 10.0
-# Who was not asked for so long has not led meanwhile, and what was remembered may be wrong.
-STALE = 60.0
 
 
 class EmrBackend:
@@ -57,27 +55,28 @@ class EmrBackend:
         self._records = records
         self._settings = settings
         self._now = now
-        self._jitter = jitter
         self.service = EmrService(aws, jitter)
         self._recorder = Recorder(records, ledger, now, jitter, holder or secrets.token_hex(4))
         self._own = OwnClusters(self.service, records, self._recorder, settings, now)
         self._borrowed = Borrowed(self.service, self._recorder, settings, now)
         self._watches: dict[str, Watch] = {}
-        self._asked_at = self._looked_at = self._swept_at = float("-inf")
-        self._resume_at = float("-inf")
-        self._pause = 0.0
-        self.trouble = ""
+        self._looked_at = self._swept_at = float("-inf")
+        self._restraint = Restraint("Amazon EMR", settings.interval, LONGEST_PAUSE, jitter)
+
+    @property
+    def trouble(self) -> str:
+        return self._restraint.trouble
 
     async def start(self, record: JobRecord, lead: Lead) -> int:
         """Begin the job's next attempt, if it is due. Returns 1 if it was begun. Raises AwsError, StorageError, and
         what `lead` raises."""
         self._forget_if_stale()
         counts = record.counts
-        if self._pausing or record.released_at is None or record.ending is not None:
+        if self._restraint.pausing or record.released_at is None or record.ending is not None:
             return 0
         if counts.running or counts.finished == counts.size:
             return 0
-        return await self._gently(self._start(record, lead))
+        return await self._restraint.gently(self._start(record, lead))
 
     async def _start(self, record: JobRecord, lead: Lead) -> int:
         await self._recorder.claim(record)
@@ -94,13 +93,13 @@ class EmrBackend:
         after some seconds, to go on with the next call. Raises AwsError, StorageError, and what `lead` raises."""
         self._forget_if_stale()
         now = asyncio.get_running_loop().time()
-        if self._pausing or now - self._looked_at < self._settings.interval:
+        if self._restraint.pausing or now - self._looked_at < self._settings.interval:
             return
         begun = any(record.released_at is not None for record in records)
         if not begun and now - self._swept_at < SWEEP:
             return
         self._looked_at = now
-        await self._gently(self._refresh(records, lead))
+        await self._restraint.gently(self._refresh(records, lead))
 
     async def stop(self, record: JobRecord) -> None:
         """End what the job's attempt has there, also where nobody supervises. Raises AwsError, StorageError."""
@@ -140,12 +139,12 @@ class EmrBackend:
             await lead()
             with faults.passed_over("asking Amazon EMR", job=record.job.id):
                 await self._advance(record, watch, live, listing, lead)
-            _unless_throttled(faults)
+            unless_throttled(faults)
         watched = {watch.cluster for watch in self._watches.values()}
         await self._own.end_strays(live, watched, lead)
         self._swept_at = asyncio.get_running_loop().time()
         faults.raise_first()
-        self.trouble, self._pause = "", 0.0
+        self._restraint.looked()
         return len(watches)
 
     async def _watched(self, records: Sequence[JobRecord]) -> Mapping[str, Watch]:
@@ -185,37 +184,6 @@ class EmrBackend:
         if over:
             self._watches.pop(record.job.id, None)
 
-    @property
-    def _pausing(self) -> bool:
-        return asyncio.get_running_loop().time() < self._resume_at
-
-    async def _gently(self, work: Coroutine[Any, Any, int]) -> int:
-        """What is throttled is tried again later, and is nobody's error."""
-        try:
-            return await work
-        except AwsError as error:
-            self.trouble = str(error)
-            if error.trouble is not Trouble.THROTTLED:
-                raise
-            self._slow_down(error)
-            return 0
-        finally:
-            self._asked_at = asyncio.get_running_loop().time()
-
-    def _slow_down(self, error: AwsError) -> None:
-        self._pause = min(LONGEST_PAUSE, max(self._settings.interval, 2 * self._pause))
-        pause = self._pause * (0.5 + self._jitter() / 2)
-        self._resume_at = asyncio.get_running_loop().time() + pause
-        log.warning("Amazon EMR is asked less often", error=str(error), retry_in=round(pause, 1))
-
     def _forget_if_stale(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._asked_at > STALE:
+        if self._restraint.stale():
             self.forget()
-        self._asked_at = now
-
-
-def _unless_throttled(faults: Faults) -> None:
-    """Then the others would only make it worse."""
-    if isinstance(faults.first, AwsError) and faults.first.trouble is Trouble.THROTTLED:
-        raise faults.first

@@ -18,8 +18,9 @@ from controller.adapters.emr.own_clusters import SKEW
 from controller.adapters.emr.recording import Recorder
 from controller.adapters.emr.replies import StepStatus
 from controller.adapters.emr.requests import step_request, steps_of
-from controller.adapters.emr.service import EmrService, may_have_happened
+from controller.adapters.emr.service import EmrService
 from controller.adapters.emr.watch import Watch, over_time, stopped
+from controller.adapters.managed.service import may_have_happened
 from controller.ports import Lead
 from runner.aws import AwsError, Trouble
 from runner.emr import CONTINUE, Emr

@@ -18,8 +18,9 @@ from controller.adapters.emr.outcomes import of_cluster
 from controller.adapters.emr.recording import Recorder, task_of
 from controller.adapters.emr.replies import LIVE, Cluster, Machine
 from controller.adapters.emr.requests import cluster_request
-from controller.adapters.emr.service import EmrService, may_have_happened
+from controller.adapters.emr.service import EmrService
 from controller.adapters.emr.watch import Watch, over_time, stopped
+from controller.adapters.managed.service import may_have_happened
 from controller.ports import Lead, Records
 from runner.aws import AwsError, Trouble
 from runner.emr_settings import EmrSettings

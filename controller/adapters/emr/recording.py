@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from controller.adapters.managed.attempts import lease_of
 from controller.ports import Records
 from runner import retry
-from runner.model import Attempt, Job, Lease, Outcome, Status, TaskId
+from runner.model import Attempt, Job, Outcome, Status, TaskId
 from runner.ports import Clock, Ledger
-from runner.records import JobRecord, TaskRecord
+from runner.records import JobRecord
 
 
 class Recorder:
@@ -42,7 +43,7 @@ class Recorder:
         if task is not None and task.not_before is not None and task.not_before > self._now():
             return None
         owner = owner_of(self._holder, record.round)
-        begun = await self._ledger.begin(_lease(task_of(record), owner), record.job, owner)
+        begun = await self._ledger.begin(lease_of(task_of(record), owner), record.job, owner)
         return begun if isinstance(begun, Attempt) else None
 
     async def annotate(self, attempt: Attempt, metadata: Mapping[str, str]) -> None:
@@ -58,19 +59,6 @@ def task_of(record: JobRecord) -> TaskId:
     return TaskId(record.job.id, next(iter(record.job.array)))
 
 
-def attempt_of(task: TaskRecord, job: Job) -> Attempt:
-    """The attempt that holds the task."""
-    return Attempt(
-        task=task.task,
-        number=task.attempt,
-        tries=task.tries,
-        owner=task.owner or "",
-        memory=task.memory or job.limits.memory,
-        user_failures=task.user_failures,
-        infra_failures=task.infra_failures,
-    )
-
-
 def owner_of(holder: str, round_: int) -> str:
     """Who holds the task: also keeps of which round the attempt is, since names say it."""
     return f"emr-{holder}#{round_}"
@@ -80,8 +68,3 @@ def round_in(owner: str) -> int | None:
     """None for what was begun elsewhere."""
     holder, _, round_ = owner.partition("#")
     return int(round_) if holder.startswith("emr-") and round_.isdecimal() else None
-
-
-def _lease(task: TaskId, owner: str) -> Lease:
-    """What `Ledger.begin` wants to see: there is no message here, the owner stands for it."""
-    return Lease(task, "", owner, "", 1, 0.0)

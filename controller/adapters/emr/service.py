@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from controller.adapters.emr.replies import LIVE, Cluster, Machine, StepStatus, cluster, machine, step
-from runner.aws import Aws, AwsError, Reply, Trouble
+from controller.adapters.managed.service import ManagedService
+from runner.aws import AwsError, Reply
 
-PAUSES = (1.0, 2.0, 4.0)
 TERMINATED_AT_ONCE = 10
 UNKNOWN = frozenset({"InvalidRequestException", "ValidationException"})
 ROLES = ("MASTER", "CORE", "TASK")
@@ -18,14 +17,8 @@ ROLES = ("MASTER", "CORE", "TASK")
 Json = dict[str, Any]
 
 
-class EmrService:
-    """All raise AwsError. `calls` counts those made. What is throttled is tried again for some seconds, each time
-    after a longer pause; `jitter` gives random numbers in [0, 1)."""
-
-    def __init__(self, aws: Aws, jitter: Callable[[], float] = lambda: 1.0) -> None:
-        self._aws = aws
-        self._jitter = jitter
-        self.calls = 0
+class EmrService(ManagedService):
+    service = "emr"
 
     async def run(self, given: Json) -> str:
         """Returns the new cluster's id."""
@@ -107,20 +100,3 @@ class EmrService:
             if not reply.get("Marker"):
                 return
             asked["Marker"] = reply["Marker"]
-
-    async def call(self, operation: str, **parameters: Any) -> Reply:
-        for pause in PAUSES:
-            self.calls += 1
-            try:
-                return await self._aws.call("emr", operation, **parameters)
-            except AwsError as error:
-                if error.trouble is not Trouble.THROTTLED:
-                    raise
-            await asyncio.sleep(pause * (0.5 + self._jitter() / 2))
-        self.calls += 1
-        return await self._aws.call("emr", operation, **parameters)
-
-
-def may_have_happened(error: AwsError) -> bool:
-    """Whether what was asked for may have been carried out all the same."""
-    return error.trouble in (Trouble.UNREACHABLE, Trouble.SERVER)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from controller.adapters.emr.history import ASKED, CLUSTER
 from controller.adapters.emr.names import Name
 from controller.adapters.emr.outcomes import Stopped
-from controller.adapters.emr.recording import attempt_of, round_in
+from controller.adapters.emr.recording import round_in
+from controller.adapters.managed.attempts import attempt_of
 from runner.model import Attempt
 from runner.records import JobRecord, TaskRecord
 

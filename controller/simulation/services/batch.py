@@ -15,7 +15,6 @@ Not emulated: fair share, scale in, multi-node jobs, EKS.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
@@ -32,8 +31,8 @@ from controller.simulation.services.batch_requests import (
     overrides_of,
 )
 from controller.simulation.services.batch_running import Running
-from controller.simulation.services.service import Simulated, refused
-from runner.aws import Reply, Trouble
+from controller.simulation.services.service import RateLimited
+from runner.aws import Reply
 
 KEPT = 7 * 86400.0
 BY_STATUS, BY_FILTER = 1000, 100
@@ -41,10 +40,11 @@ BY_STATUS, BY_FILTER = 1000, 100
 Program = Callable[[Mapping[str, str], Sequence[str]], Run]
 
 
-class SimulatedBatch(Simulated):
+class SimulatedBatch(RateLimited):
     """`program`: what a container does with its variables and command."""
 
     service = "batch"
+    too_many = ("TooManyRequestsException", "Too Many Requests")
 
     def __init__(self, program: Program, *queues: JobQueue) -> None:
         super().__init__()
@@ -53,9 +53,6 @@ class SimulatedBatch(Simulated):
         self.jobs: dict[str, Job] = {}
         self.definitions: dict[str, list[Definition]] = defaultdict(list)
         self.lag = 0.0
-        self.per_second: float | None = None
-        self._allowed = 0.0
-        self._asked_at = 0.0
         self._numbers = count(1)
 
     @property
@@ -68,20 +65,6 @@ class SimulatedBatch(Simulated):
     def lose(self, host: Host) -> None:
         """The instance is terminated, with all that runs on it."""
         self.running.lose(host)
-
-    def answer(self, operation: str, parameters: dict[str, Any]) -> Reply:
-        if self.per_second is not None and not self._admitted(self.per_second):
-            raise refused("TooManyRequestsException", "Too Many Requests", Trouble.THROTTLED)
-        return super().answer(operation, parameters)
-
-    def _admitted(self, per_second: float) -> bool:
-        at = asyncio.get_running_loop().time()
-        self._allowed = min(max(1.0, per_second), self._allowed + (at - self._asked_at) * per_second)
-        self._asked_at = at
-        if self._allowed < 1:
-            return False
-        self._allowed -= 1
-        return True
 
     def _register_job_definition(self, **given: Any) -> Reply:
         check_definition(given)

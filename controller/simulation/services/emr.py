@@ -32,8 +32,8 @@ from controller.simulation.services.emr_cluster import (
     Program,
     Step,
 )
-from controller.simulation.services.service import Simulated, refused
-from runner.aws import AwsError, Reply, Trouble
+from controller.simulation.services.service import RateLimited, refused
+from runner.aws import AwsError, Reply
 
 PAGE = 50
 MOST_STEPS = 256
@@ -45,7 +45,7 @@ _RELEASE = re.compile(r"emr-[0-9]+\.[0-9]+\.[0-9]+")
 _FORBIDDEN = re.compile(r"[<>$|`]")
 
 
-class SimulatedEmr(Simulated):
+class SimulatedEmr(RateLimited):
     """`program`: what a step does with its words."""
 
     service = "emr"
@@ -57,9 +57,6 @@ class SimulatedEmr(Simulated):
         self.clusters: dict[str, Cluster] = {}
         self.trouble: dict[str, tuple[str, str]] = {}
         self.lag = 0.0
-        self.per_second: float | None = None
-        self._allowed = 0.0
-        self._asked_at = 0.0
         self._numbers = count(1)
 
     def alive(self) -> list[Cluster]:
@@ -82,20 +79,6 @@ class SimulatedEmr(Simulated):
         if role == "MASTER":
             outside(cluster.go_down, "INSTANCE_FAILURE", "The master node was terminated")
         return instance
-
-    def answer(self, operation: str, parameters: dict[str, Any]) -> Reply:
-        if self.per_second is not None and not self._admitted(self.per_second):
-            raise refused("ThrottlingException", "Rate exceeded", Trouble.THROTTLED)
-        return super().answer(operation, parameters)
-
-    def _admitted(self, per_second: float) -> bool:
-        at = asyncio.get_running_loop().time()
-        self._allowed = min(max(1.0, per_second), self._allowed + (at - self._asked_at) * per_second)
-        self._asked_at = at
-        if self._allowed < 1:
-            return False
-        self._allowed -= 1
-        return True
 
     def _run_job_flow(self, **given: Any) -> Reply:
         _check_cluster(given)

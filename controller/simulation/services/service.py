@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from typing import Any
 
@@ -61,3 +62,29 @@ class Simulated:
 
     def called(self, operation: str) -> list[dict[str, Any]]:
         return [parameters for name, parameters in self.calls if name == operation]
+
+
+class RateLimited(Simulated):
+    """`per_second`: how many calls are admitted, none of them carried over beyond a second; None: all."""
+
+    too_many = ("ThrottlingException", "Rate exceeded")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.per_second: float | None = None
+        self._allowed = 0.0
+        self._asked_at = 0.0
+
+    def answer(self, operation: str, parameters: dict[str, Any]) -> Reply:
+        if self.per_second is not None and not self._admitted(self.per_second):
+            raise refused(*self.too_many, Trouble.THROTTLED)
+        return super().answer(operation, parameters)
+
+    def _admitted(self, per_second: float) -> bool:
+        at = asyncio.get_running_loop().time()
+        self._allowed = min(max(1.0, per_second), self._allowed + (at - self._asked_at) * per_second)
+        self._asked_at = at
+        if self._allowed < 1:
+            return False
+        self._allowed -= 1
+        return True
