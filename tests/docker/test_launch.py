@@ -18,6 +18,7 @@ from tests.engines.rigs import Bench
 pytestmark = pytest.mark.docker
 
 CREATE = r"POST .*/containers/create"
+ATTACH = r"POST .*/containers/.*/attach"
 START = r"POST .*/containers/.*/start"
 
 
@@ -65,6 +66,15 @@ async def test_a_start_that_worked_though_it_failed_runs_the_task_once(
 ) -> None:
     faulty.faults.append(Fault(START, action))
     await runs_once(bench, script)
+
+
+async def test_a_container_that_somebody_removes_before_its_start_is_made_again(
+    bench: Bench, faulty: Proxy
+) -> None:
+    """As the watchdog does, should the agent freeze just there. It is not the task's failure."""
+    faulty.faults.append(Fault(ATTACH, Action.FAIL, status=404, message="No such container: made up"))
+    await runs_once(bench)
+    assert faulty.count(ATTACH) == 2
 
 
 async def test_an_engine_that_keeps_failing_is_unavailable_and_leaves_nothing(

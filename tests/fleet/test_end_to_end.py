@@ -95,7 +95,8 @@ def until(met: Callable[[], Any]) -> Any:
 
 def succeeded(console: Console, job: str) -> int:
     counts = console.json("status", job)[0]["counts"]
-    assert (counts["failed"], counts["cancelled"]) == (0, 0)
+    if counts["failed"] or counts["cancelled"]:
+        pytest.fail(console.run("explain", job))
     found: int = counts["succeeded"]
     return found
 

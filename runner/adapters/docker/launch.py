@@ -109,7 +109,7 @@ async def _insist(
             return await attempt()
         except ApiError as error:
             if error.final:
-                raise _final(error) from error
+                raise refusal(error) from error
             problem = error
         except NoAnswerError as error:
             problem = error
@@ -119,7 +119,9 @@ async def _insist(
     raise EngineUnavailable(message) from problem
 
 
-def _final(error: ApiError) -> Exception:
+def refusal(error: ApiError) -> Exception:
+    """What the engine's final answer to a part of a start comes to. A container that is not there was removed by
+    somebody meanwhile, such as the watchdog of an agent that was frozen: not the task's failure."""
     message = str(error)
     if "No such image" in message:
         return ImageError(message)

@@ -110,7 +110,7 @@ class _Start:
             return await self._run(output)
         except ApiError as error:
             await self._undo()
-            raise (StartError if error.final else EngineUnavailable)(str(error)) from error
+            raise (launch.refusal(error) if error.final else EngineUnavailable(str(error))) from error
         except (NoAnswerError, OSError) as error:
             await self._undo()
             message = f"cannot start {self.name}: {error}"
