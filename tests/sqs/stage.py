@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from controller.simulation.clock import now, run
-from controller.simulation.services.sqs import SimulatedSqs
+from controller.simulation.services.sqs import PREFIX, SimulatedSqs
 from runner.adapters.sqs.queue import SqsQueue
 from runner.aws import Reply
 from runner.model import Lease, TaskId
@@ -46,6 +46,10 @@ class Stage:
 
     def queue(self, channels: Mapping[str, int] | None = None, **settings: Any) -> SqsQueue:
         return make_queue(self.aws, now, channels, **settings)
+
+    async def peer(self, operation: str, channel: str = "default", **parameters: Any) -> Reply:
+        """A call by somebody else."""
+        return await self.service.call("sqs", operation, QueueUrl=PREFIX + queue_name(channel), **parameters)
 
     def visible(self, channel: str = "default") -> int:
         return int(self._attributes(channel)["ApproximateNumberOfMessages"])

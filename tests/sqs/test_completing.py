@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from controller.simulation.services.sqs_behaviour import SOON
 from runner.adapters.sqs.batches import TRIES
+from runner.adapters.sqs.queue import PAUSES, SqsQueue
 from runner.aws import AwsError, Trouble
 from tests.aws.wrappers import fails, loses_the_reply, refuses
 from tests.sqs.stage import HIDE, Stage, take_one, task, tasks, virtual
@@ -150,6 +152,57 @@ async def test_a_delete_whose_answer_was_lost_is_harmless() -> None:
     stage.faulty.plan("delete_message_batch", loses_the_reply)
     await queue.complete([await take_one(queue)])
     assert stage.messages() == 0
+
+
+async def completed_and_received_again(stage: Stage, queue: SqsQueue) -> None:
+    stage.service.behaviour.duplicates = stage.service.behaviour.stale = 1.0
+    await queue.send("default", [task()])
+    await queue.complete([await take_one(queue)])
+    await asyncio.sleep(SOON)
+    stage.service.behaviour.duplicates = 0.0
+    await take_one(queue)
+
+
+@virtual
+async def test_a_delete_that_waits_is_not_sent_once_its_message_came_again() -> None:
+    stage = await Stage.set()
+    await completed_and_received_again(stage, stage.queue(linger=30.0))
+    await asyncio.sleep(31)
+    assert stage.messages() == 1
+
+
+@virtual
+async def test_a_delete_that_failed_is_not_tried_again_once_its_message_came_again() -> None:
+    stage = await Stage.set()
+    stage.faulty.plan("delete_message_batch", *(fails("InternalError"),) * len(PAUSES))
+    await completed_and_received_again(stage, stage.queue(linger=0.1))
+    await asyncio.sleep(sum(PAUSES))
+    assert stage.messages() == 1
+
+
+@virtual
+async def test_what_has_company_is_deleted_though_another_message_came_again() -> None:
+    stage = await Stage.set()
+    queue = stage.queue(linger=30.0)
+    await queue.send("default", [task(1)])
+    await queue.complete([await take_one(queue)])
+    await completed_and_received_again(stage, queue)
+    await asyncio.sleep(31)
+    assert stage.messages() == 1
+
+
+@virtual
+async def test_a_release_that_waits_is_not_sent_once_its_message_came_again() -> None:
+    stage = await Stage.set()
+    queue = stage.queue()
+    await queue.send("default", [task()])
+    lease = await take_one(queue)
+    release = asyncio.create_task(queue.release(lease, delay=900.0))
+    await asyncio.sleep(0)
+    await stage.peer("change_message_visibility", ReceiptHandle=lease.token, VisibilityTimeout=0)
+    await take_one(queue)
+    await release
+    assert not stage.aws.given("change_message_visibility_batch")
 
 
 @virtual

@@ -27,7 +27,7 @@ class Linger(Generic[T]):
     def __init__(self, send: Send[T]) -> None:
         self._send = send
         self._groups: dict[str, Group[T]] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], Group[T]] = {}
 
     def add(self, name: str, items: Sequence[T], by: float) -> asyncio.Future[None]:
         """Send `items` to the queue of that name, at the latest at `by`. The future is done when they are sent, or
@@ -44,6 +44,11 @@ class Linger(Generic[T]):
             self._start(name)
         return group.sent
 
+    def withdraw(self, gone: Callable[[T], bool]) -> None:
+        """Those do not go out any more: they leave what waits, and also the lists that `send` was given."""
+        for group in (*self._groups.values(), *self._under_way.values()):
+            group.items[:] = [item for item in group.items if not gone(item)]
+
     async def flush(self) -> None:
         """Send what waits, and wait for all that is under way."""
         for name in list(self._groups):
@@ -55,8 +60,8 @@ class Linger(Generic[T]):
         group = self._groups.pop(name)
         group.timer.cancel()
         task = asyncio.create_task(self._carry_out(name, group))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[task] = group
+        task.add_done_callback(self._under_way.pop)
 
     async def _carry_out(self, name: str, group: Group[T]) -> None:
         try:

@@ -55,7 +55,7 @@ SEND, DELETE, CHANGE = "send_message_batch", "delete_message_batch", "change_mes
 
 
 class Hide(NamedTuple):
-    token: str
+    lease: Lease
     seconds: int
 
 
@@ -94,7 +94,7 @@ class SqsQueue:
         self._hides = Linger(self._hide)
         self._depth = Depth(service, now, names, fresh)
         self._quarantine = Quarantine(service, now, dead_letters)
-        self._receiver = Receiver(service, names, self._quarantine, self._give_back, poll)
+        self._receiver = Receiver(service, names, self._quarantine, self._supersede, self._give_back, poll)
 
     async def send(self, queue: str, tasks: Sequence[TaskId], *, delay: float = 0.0) -> None:
         """If it fails, some may have been sent."""
@@ -124,7 +124,7 @@ class SqsQueue:
         for channel, group in by_channel(lease for lease in leases if lease not in self._over).items():
             by = min(at + self._linger, min(map(self._extended.until, group)) - IN_TIME)
             self._over.update(group)
-            sent.append(self._deletes.add(self._name(channel), [lease.token for lease in group], by))
+            sent.append(self._deletes.add(self._name(channel), group, by))
         if self._linger <= 0:
             await all_of(asyncio.shield(each) for each in sent)
 
@@ -133,7 +133,7 @@ class SqsQueue:
             return
         self._over.update([lease])
         at = asyncio.get_running_loop().time()
-        hide = Hide(lease.token, still_allowed(delay, at - lease.received))
+        hide = Hide(lease, still_allowed(delay, at - lease.received))
         by = at + min(self._linger, RELEASE_LINGER)
         # Shared with others' releases: that one of them is cancelled must not cancel it.
         await asyncio.shield(self._hides.add(self._name(lease.queue), [hide], by))
@@ -167,17 +167,23 @@ class SqsQueue:
         reverse = self._turn % REVERSE_EVERY == 0
         return sorted(turned, key=self._priorities.__getitem__, reverse=not reverse)
 
+    def _supersede(self, leases: Sequence[Lease]) -> None:
+        """What waits or is tried again for a message's earlier receipt must not befall who begins it by this one."""
+        again = {lease.message_id for lease in leases}
+        self._deletes.withdraw(lambda lease: lease.message_id in again)
+        self._hides.withdraw(lambda hide: hide.lease.message_id in again)
+
     def _give_back(self, leases: Sequence[Lease]) -> None:
         """In the background; if it fails they show when their time is over."""
         at = asyncio.get_running_loop().time()
         for channel, group in by_channel(leases).items():
-            self._hides.add(self._name(channel), [Hide(lease.token, 0) for lease in group], at)
+            self._hides.add(self._name(channel), [Hide(lease, 0) for lease in group], at)
 
     async def _extend(self, channel: str, leases: Sequence[Lease], hide: float) -> Sequence[Lease]:
         """Those that are lost."""
         at = asyncio.get_running_loop().time()
         leases = [lease for lease in leases if still_allowed(hide, at - lease.received)]
-        hides = [Hide(lease.token, still_allowed(hide, at - lease.received)) for lease in leases]
+        hides = [Hide(lease, still_allowed(hide, at - lease.received)) for lease in leases]
         refused = await self._change(self._name(channel), hides)
         self._extended.update(
             (leases[nth], at + each.seconds) for nth, each in enumerate(hides) if nth not in refused
@@ -193,17 +199,17 @@ class SqsQueue:
             log.warning("cannot release", queue=name, messages=len(failed), code=failed[0].code)
 
     async def _change(self, name: str, hides: Sequence[Hide]) -> Mapping[int, Refused]:
-        entries = [{"ReceiptHandle": hide.token, "VisibilityTimeout": hide.seconds} for hide in hides]
+        entries = [{"ReceiptHandle": hide.lease.token, "VisibilityTimeout": hide.seconds} for hide in hides]
         return await self._batches.call(name, CHANGE, entries, urgent=True)
 
-    async def _delete(self, name: str, tokens: Sequence[str]) -> None:
-        entries = [{"ReceiptHandle": token} for token in tokens]
+    async def _delete(self, name: str, leases: Sequence[Lease]) -> None:
         for pause in (*PAUSES, None):
+            entries = [{"ReceiptHandle": lease.token} for lease in leases]
             try:
                 refused = await self._batches.call(name, DELETE, entries)
             except AwsError as error:
                 if pause is None or error.trouble in (Trouble.DENIED, Trouble.REFUSED):
-                    log.warning("cannot delete", queue=name, messages=len(tokens), error=str(error))
+                    log.warning("cannot delete", queue=name, messages=len(leases), error=str(error))
                     return
                 await asyncio.sleep(pause)
             else:

@@ -44,20 +44,22 @@ OVER_LIMIT = "OverLimit"
 
 
 class Receiver:
-    """`names`: the SQS queue's name by channel. `poll`: seconds that a long poll lasts. `give_back` makes messages
-    visible again, in the background."""
+    """`names`: the SQS queue's name by channel. `poll`: seconds that a long poll lasts. `supersede` is told what came
+    before anybody has it. `give_back` makes messages visible again, in the background."""
 
     def __init__(
         self,
         service: Service,
         names: Mapping[str, str],
         quarantine: Quarantine,
+        supersede: Callable[[Sequence[Lease]], None],
         give_back: Callable[[Sequence[Lease]], None],
         poll: int,
     ) -> None:
         self._service = service
         self._inboxes = {channel: Inbox(channel, name) for channel, name in names.items()}
         self._quarantine = quarantine
+        self._supersede = supersede
         self._give_back = give_back
         self._poll_seconds = max(1, poll * MOST_POLLS // max(MOST_POLLS, len(names)))
         self._arrived = asyncio.Event()
@@ -196,6 +198,7 @@ class Receiver:
 
     async def _accept(self, inbox: Inbox, messages: Sequence[Message], received: float, hide: float) -> None:
         leases, unreadable = sorted_out(messages, inbox.channel, received, hide)
+        self._supersede(leases)
         wanted = self._receives > 0 or any(self._ahead(each, hide) for each in self._inboxes.values())
         if self._abandoned or not wanted or not all(fresh(lease, _time()) for lease in leases):
             self._give_back(leases)
