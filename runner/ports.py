@@ -212,8 +212,10 @@ class Engine(Protocol):
         goes, from the beginning, or None: then it is removed, as is what cannot be adopted. Returns the adopted."""
         ...
 
-    async def sweep(self, host: str) -> int:
-        """Kill and remove every container of `host`, without mercy. Returns how many there were."""
+    async def sweep(self, host: str, wanted: Callable[[], bool] = lambda: True) -> int:
+        """Kill and remove every container of `host`, without mercy. Returns how many there were.
+
+        `wanted` is asked once it is known what there is, which may take long: what is made after that stays."""
         ...
 
     async def check(self) -> str:

@@ -145,7 +145,7 @@ class SimulatedContainer:
         )
 
     def end(self, how: str, exit_code: int | None, signal: int | None = None) -> None:
-        """`how`: by `itself`, by a `term` or `kill`, or it `vanished`."""
+        """`how`: by `itself`, by a `term` or `kill`; or it was `removed` under whoever waits, or `vanished`."""
         if not self.runs:
             return
         self._over(exit=exit_code, how=how)
@@ -159,7 +159,7 @@ class SimulatedContainer:
                 finished_at=self._daemon.now(),
                 signal=KILLED if memory else signal,
                 out_of_memory=memory,
-                vanished=how == "vanished",
+                vanished=how in ("removed", "vanished"),
                 usage=Usage(64 * 1024**2, asyncio.get_running_loop().time() - self._began),
             )
         )
@@ -187,7 +187,7 @@ class SimulatedContainer:
         self.end("kill", 128 + KILLED, KILLED)
 
     def discard(self) -> None:
-        self.kill()
+        self.end("removed", None)
         self._daemon.containers.pop(self.name, None)
         if not self.removed.done():
             self.removed.set_result(None)

@@ -60,8 +60,10 @@ class SimulatedEngine:
                 adopted.append(container)
         return adopted
 
-    async def sweep(self, host: str) -> int:
+    async def sweep(self, host: str, wanted: Callable[[], bool] = lambda: True) -> int:
         await self._daemon.answer()
+        if not wanted():
+            return 0
         mine = self._of(host)
         for container in mine:
             container.discard()

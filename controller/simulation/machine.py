@@ -143,9 +143,9 @@ class Machine:
         """A process of its own, that outlives the agent."""
         process = Process(f"{life.process.name}/watchdog", self.skew)
 
-        async def sweep() -> bool:
+        async def sweep(wanted: Callable[[], bool]) -> bool:
             try:
-                count = await SimulatedEngine(self.site.daemon).sweep(self.id)
+                count = await SimulatedEngine(self.site.daemon).sweep(self.id, wanted)
             except EngineError:
                 return False
             self._tell("swept", count=count)

@@ -49,7 +49,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-PAUSE = 0.2
+PAUSE, LONGEST_PAUSE = 0.2, 5.0
+# Of a lease: what must be left of it for another try to begin, so that the first beat comes in time.
+WORTH_A_TRY = 0.6
 # Seconds until a message is seen again whose job no engine here can run at present.
 HAND_BACK = 5.0
 # In leases: a message that is hidden for less is of a task whose owner may have gone; for longer, of one that was seen
@@ -62,13 +64,17 @@ async def execute(station: Station, lease: Lease) -> None:
     try:
         started = await _begin(station, lease)
     except RunnerError as error:
-        log.warning("cannot begin", task=str(lease.task), error=str(error))
-        if lease.task in station.doubted:
-            station.doubted[lease.task] = lease.hidden_until
+        _cannot_begin(station, lease, error)
         await asyncio.sleep(PAUSE)  # the lease runs out and the message comes back: never a hot loop
         return
     if started is not None:
         await _carry_out(station, *started)
+
+
+def _cannot_begin(station: Station, lease: Lease, error: RunnerError) -> None:
+    log.warning("cannot begin", task=str(lease.task), error=str(error))
+    if lease.task in station.doubted:
+        station.doubted[lease.task] = lease.hidden_until
 
 
 async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
@@ -88,12 +94,26 @@ async def _begin(station: Station, lease: Lease) -> tuple[Job, Holding] | None:
     if not station.room.keep(lease.task, shape_of(job)):  # before it begins: then it costs nobody anything
         await station.queue.release(lease, station.room.given_back_for(lease.receives))
         return None
-    begun = await station.ledger.begin(lease, job, station.owner)
+    begun = await _insist(station, lease, job)
     station.doubted.pop(lease.task, None)
     if isinstance(begun, Attempt):
         return job, Holding(lease, begun, job.limits.grace)
     await _turn_away(station, lease, begun)
     return None
+
+
+async def _insist(station: Station, lease: Lease, job: Job) -> Attempt | Refusal:
+    """If only the reply was lost, the task is begun, and who else gets its message can but wait and call it lost."""
+    loop, pause = asyncio.get_running_loop(), PAUSE
+    while True:
+        try:
+            return await station.ledger.begin(lease, job, station.owner)
+        except RunnerError as error:
+            if loop.time() + pause > lease.hidden_until - WORTH_A_TRY * station.heartbeat.lease:
+                raise
+            _cannot_begin(station, lease, error)
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)
 
 
 async def _turn_away(station: Station, lease: Lease, refusal: Refusal) -> None:

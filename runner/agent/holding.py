@@ -32,8 +32,7 @@ class Holding:
 
     `grace` is what its task may take to stop. In the loop's time: `held_until` is when another host may take the
     attempt over unless the ledger has seen a beat, `over_by` when a container that was told to stop must have done so.
-    `told_at`: when it was told, in epoch seconds as the engine counts; maybe by an earlier agent. `lapsed`: its lease
-    was not renewed in time, whatever it had been told to stop for by then.
+    `lapsed`: its lease was not renewed in time, whatever it had been told to stop for by then.
     """
 
     def __init__(self, lease: Lease, attempt: Attempt, grace: float) -> None:
@@ -42,7 +41,7 @@ class Holding:
         self.grace = grace
         self.over_by = math.inf
         self.held_until = lease.hidden_until
-        self.told_at: float | None = None
+        self._told: tuple[float, float] | None = None
         self.lapsed = False
         self.started: Started | None = None
         self.metadata: Mapping[str, str] = {}
@@ -54,6 +53,18 @@ class Holding:
             self.detail = detail
             self.over_by = over_by
             self.stopped.set_result(cause)
+
+    def tell(self, at: float) -> None:
+        """Its container is told to stop, or was by an earlier agent: `at` in epoch seconds as the engine counts."""
+        self._told = at, asyncio.get_running_loop().time()
+
+    def told_at(self, now: float) -> float | None:
+        """When it was told, as the engine counts `now`: were the clock set back since, what came later would seem to
+        have come before."""
+        if self._told is None:
+            return None
+        at, noted = self._told
+        return min(at, now - (asyncio.get_running_loop().time() - noted))
 
     def renewed(self, held_until: float) -> None:
         self.held_until = held_until

@@ -72,7 +72,7 @@ async def _see_out(station: Station, leftover: Leftover, started: Started) -> Ou
     if stop is not None:
         # Not sooner: what is stopped for a lost lease is not renewed, and looking for containers may take long.
         holding.stop(stop.cause, stop.detail)
-        holding.told_at = stop.at
+        holding.tell(stop.at)
     try:
         time_left = _time_left(station, leftover, started.container)
         return await see_through(station, job, holding, started, time_left)

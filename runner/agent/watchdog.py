@@ -15,7 +15,7 @@ LONGEST_PAUSE = 60.0
 
 async def watch(
     read: Callable[[], tuple[str, str] | None],
-    sweep: Callable[[], Awaitable[bool]],
+    sweep: Callable[[Callable[[], bool]], Awaitable[bool]],
     agent_alive: Callable[[], bool],
     *,
     incarnation: str,
@@ -24,7 +24,8 @@ async def watch(
     """Until the agent of `incarnation` ended well, was replaced by another, or was dead and its containers are gone.
 
     `patience`: seconds of silence after which `sweep` kills every container of the host. It says whether all are gone;
-    if not, because an engine does not answer, it is tried again and again.
+    if not, because an engine does not answer, it is tried again and again. It asks whether the silence lasts: an engine
+    may take so long to say what there is that another agent has begun something new by then.
     """
     last, silent, pause = None, 0.0, LOOK_EVERY
     while True:
@@ -36,10 +37,14 @@ async def watch(
         else:
             silent += LOOK_EVERY
         if silent >= patience:
-            if not await sweep():
+            if not await sweep(_lasts(read, seen)):
                 silent, pause = patience - pause, min(LONGEST_PAUSE, 2 * pause)
             elif agent_alive():
                 silent = 0.0
             else:
                 return
         await asyncio.sleep(LOOK_EVERY)
+
+
+def _lasts(read: Callable[[], tuple[str, str] | None], silence: tuple[str, str] | None) -> Callable[[], bool]:
+    return lambda: read() == silence

@@ -74,7 +74,8 @@ async def _watch(
             await _stop(station, holding, container)
         ended = await ending
         # Its end is told only when its output and its sidecars have ended too, or it ended while no agent lived.
-        if holding.told_at is None or ended.finished_at < holding.told_at:
+        told_at = holding.told_at(station.now())
+        if told_at is None or ended.finished_at < told_at:
             return ended, _cause_of_own_exit(station, holding, ended)
         return ended, holding.cause
     finally:
@@ -83,10 +84,11 @@ async def _watch(
 
 async def _stop(station: Station, holding: Holding, container: Container) -> None:
     cause = holding.stopped.result()
-    if holding.told_at is None:
-        holding.told_at = station.now()
+    now = station.now()
+    if holding.told_at(now) is None:
+        holding.tell(now)
         # First: should this agent die before it can record that, its end must not be taken for the task's own.
-        station.journal.stopping(holding.attempt, Stop(cause, holding.detail, holding.told_at))
+        station.journal.stopping(holding.attempt, Stop(cause, holding.detail, now))
     await _until(partial(container.stop, _grace(station, holding, cause)), "stop")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runner.agent.pulse import read
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     asyncio.run(
         watch(
             lambda: read(pulse),
-            lambda: sweep(host, os.environ),
+            lambda wanted: sweep(host, os.environ, wanted),
             lambda: os.getppid() == int(agent),  # an orphan's parent is another
             incarnation=incarnation,
             patience=float(lease),
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-async def sweep(host: str, environ: Mapping[str, str]) -> bool:
+async def sweep(host: str, environ: Mapping[str, str], wanted: Callable[[], bool]) -> bool:
     """Stop and remove every container of the host, with the agent's own settings. False if some may be left."""
     import structlog
 
@@ -48,9 +48,8 @@ async def sweep(host: str, environ: Mapping[str, str]) -> bool:
     gone = True
     for engine in engines.values():
         try:
-            log.warning(
-                "agent silent: containers stopped", engine=engine.name, count=await engine.sweep(host)
-            )
+            count = await engine.sweep(host, wanted)
+            log.warning("agent silent: containers stopped", engine=engine.name, count=count)
         except RunnerError as error:
             log.error("agent silent, and its containers cannot be stopped", error=str(error))
             gone = False

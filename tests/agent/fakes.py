@@ -141,7 +141,7 @@ class FakeEngine:
                 adopted.append(container)
         return adopted
 
-    async def sweep(self, host: str) -> int:
+    async def sweep(self, host: str, wanted: Callable[[], bool] = lambda: True) -> int:
         mine = [container for container in self.running.values() if container.spec.host == host]
         for container in mine:
             await container.remove()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from controller.simulation.clock import run
 from runner.agent.watchdog import watch
 
@@ -21,7 +23,7 @@ def look(
     async def main() -> float:
         loop = asyncio.get_running_loop()
 
-        async def sweep() -> bool:
+        async def sweep(_wanted: Callable[[], bool]) -> bool:
             swept.append(loop.time())
             return loop.time() >= engine_back_at
 
@@ -92,3 +94,30 @@ def test_an_agent_that_ended_well_needs_no_watchdog() -> None:
 def test_the_watchdog_of_a_replaced_agent_leaves_the_new_ones_containers_alone() -> None:
     swept, ended = look(lambda time: ("a", "1") if time < 20 else ("b", "1"))
     assert (swept, ended) == ([], 20)
+
+
+@pytest.mark.parametrize("later", [("b", "1"), ("a", "2"), None])
+def test_a_sweep_that_takes_long_is_not_wanted_any_more_once_there_is_a_sign_of_life(
+    later: tuple[str, str] | None,
+) -> None:
+    answers: list[bool] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def sweep(wanted: Callable[[], bool]) -> bool:
+            answers.append(wanted())
+            await asyncio.sleep(10)
+            answers.append(wanted())
+            return True
+
+        await watch(
+            lambda: ("a", "1") if loop.time() < 35 else later,
+            sweep,
+            lambda: False,
+            incarnation="a",
+            patience=30,
+        )
+
+    run(main())
+    assert answers == [True, False]

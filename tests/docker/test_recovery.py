@@ -117,6 +117,19 @@ async def test_another_process_can_sweep_what_an_agent_started(rig: DockerRig, b
     assert await rig.everything(bench.host) == []
 
 
+async def test_a_sweep_during_which_another_agent_came_leaves_the_metadata_of_its_tasks(
+    rig: DockerRig, host: str
+) -> None:
+    engine = await rig.docker(host)
+    directory = (await engine.connected()).metadata_of(host)
+    directory.mkdir(parents=True)
+    (directory / "a-task").touch()
+    await engine.sweep(host, iter([True, False]).__next__)
+    assert (directory / "a-task").exists()
+    await engine.sweep(host)
+    assert not (directory / "a-task").exists()
+
+
 async def test_a_paused_container_is_adopted_too(rig: DockerRig, bench: Bench, api: Api) -> None:
     container, output = await bench.start(
         bench.script("trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done")

@@ -19,6 +19,18 @@ async def test_a_sweep_ends_and_removes_all_of_the_host(bench: Bench) -> None:
         await container.remove()
 
 
+async def test_a_sweep_that_is_not_wanted_once_it_knows_what_there_is_leaves_all_alone(bench: Bench) -> None:
+    container, output = await bench.start(
+        bench.script("echo ready; sleep 1; echo >> $RUNNER_METADATA a=b; exit 9")
+    )
+    await has_written(output, b"ready\n")
+    other = await bench.rig.engine("watchdog")
+    assert await other.sweep(bench.host, lambda: False) == 0
+    assert (await within(container, 20.0)).exit_code == 9
+    assert await container.metadata() == b"a=b\n"
+    await container.remove()
+
+
 async def test_a_sweep_leaves_other_hosts_alone(bench: Bench) -> None:
     other = Bench(bench.rig, f"{bench.host}-2", await bench.rig.engine(f"{bench.host}-2"))
     container, output = await other.start(other.script("echo ready; sleep 1; exit 9"))

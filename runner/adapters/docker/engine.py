@@ -87,10 +87,10 @@ class DockerEngine:
         except (ApiError, NoAnswerError) as error:
             raise EngineUnavailable(self._explain(error)) from error
 
-    async def sweep(self, host: str) -> int:
+    async def sweep(self, host: str, wanted: Callable[[], bool] = lambda: True) -> int:
         site = await self.connected()
         try:
-            return await recovery.sweep(site, host)
+            return await recovery.sweep(site, host, wanted)
         except (ApiError, NoAnswerError) as error:
             raise EngineUnavailable(self._explain(error)) from error
 

@@ -146,13 +146,18 @@ def _clean_metadata(directory: Path, names: Collection[str] = ()) -> None:
                 file.unlink(missing_ok=True)
 
 
-async def sweep(site: Site, host: str) -> int:
-    """Remove all of a host's containers. Returns how many tasks there were. Raises EngineUnavailable."""
+async def sweep(site: Site, host: str, wanted: Callable[[], bool]) -> int:
+    """Remove all of a host's containers, if that is `wanted` once they are known. Returns how many tasks there
+    were. Raises EngineUnavailable.
+    """
     found = await find(site.api, site.owner(host))
+    if not wanted():
+        return 0
     gone = await found.remove(site.remover)
     await _prune_volumes(site, host)
-    site.meters.clean()
-    _clean_metadata(site.metadata_of(host))
+    if wanted():  # else these may be another agent's by now
+        site.meters.clean()
+        _clean_metadata(site.metadata_of(host))
     if not gone:
         message = f"the engine does not remove all containers of {host}"
         raise EngineUnavailable(message)

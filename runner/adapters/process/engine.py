@@ -121,13 +121,14 @@ class ProcessEngine:
         await self.sweep(host)
         return []
 
-    async def sweep(self, host: str) -> int:
+    async def sweep(self, host: str, wanted: Callable[[], bool] = lambda: True) -> int:
         root = self._root(host)
-        found = await kill_orphans(host, root)
+        found = await kill_orphans(host, root, wanted)
         if host == self._host:
             found.update(container.directory for container in self._containers.values())
             await self._remove_all()
-        await asyncio.to_thread(remove_tree, root)
+        if wanted():
+            await asyncio.to_thread(remove_tree, root)
         return len(found)
 
     async def check(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 import psutil
@@ -18,18 +18,19 @@ PATIENCE = 5.0  # seconds for what was sent SIGKILL to be gone
 PAUSE = 0.02
 
 
-async def kill_orphans(host: str, root: str) -> set[str]:
+async def kill_orphans(host: str, root: str, wanted: Callable[[], bool]) -> set[str]:
     """SIGKILL to every process of `host` whose scratch directory is under `root`. Returns those directories.
 
     Two installations on one machine may call their hosts the same, hence `root`. Looks again until no new one
-    turns up: a process may fork while it is being looked for. Never ends itself or what it runs in.
+    turns up: a process may fork while it is being looked for; and as long as that is `wanted`, since these may by
+    then be another agent's. Never ends itself or what it runs in.
     """
     this = psutil.Process()
     seen = {this, *this.parents()}
     found: set[str] = set()
     for _ in range(ROUNDS):
         orphans = await asyncio.to_thread(find_orphans, host, root, seen)
-        if not orphans:
+        if not orphans or not wanted():
             break
         for process in orphans:
             with suppress(psutil.Error):

@@ -109,7 +109,7 @@ def test_what_a_dead_agent_left_is_gone_after_its_lease_though_nobody_restarts_i
         for task in left:
             first, again = seen(world, "container-started", task)
             ended = seen(world, "container-ended", task)[0]
-            assert ended.more["how"] == "kill"
+            assert ended.more["how"] == "removed"
             assert ended.at <= min(killed + LEASE + SOON, again.at)
             assert first.by == full.id != again.by
         assert not full.site.daemon.containers

@@ -126,12 +126,26 @@ def test_a_beginning_of_which_nobody_heard_is_recognised_as_our_own(times: int, 
     proven(scene, settings=one_kind(), behave=steady(5.0))
 
 
+@pytest.mark.parametrize("times", [4, 20])
+def test_a_beginning_of_which_nobody_hears_for_seconds_is_nobodys_loss(times: int) -> None:
+    async def scene(world: World) -> None:
+        lost = losing_replies(world, "put_item", times, Trouble.UNREACHABLE)
+        job = await begun(world)
+        await world.until_ended(job)
+        assert list(lost.values()) == [times]
+        (first,) = seen(world, "begun", f"{job}/0")
+        (started,) = seen(world, "container-started", f"{job}/0")
+        assert started.at - first.at < LEASE / 2
+
+    proven(scene, settings=one_kind(), behave=steady(5.0))
+
+
 def test_a_beginning_that_was_given_up_as_lost_is_taken_over_and_not_charged_to_the_user() -> None:
     async def scene(world: World) -> None:
-        lost = losing_replies(world, "put_item", 4, Trouble.UNREACHABLE)
+        losing_replies(world, "put_item", 60, Trouble.UNREACHABLE)
         job = await begun(world)
         assert (await world.until_ended(job)).counts.succeeded == 1
-        assert list(lost.values()) == [4]
+        assert len(seen(world, "received", f"{job}/0")) > 1
         assert said(world, "cannot begin", task=f"{job}/0")
         record = await world.records.task(TaskId(job, 0))
         assert record is not None
