@@ -7,6 +7,7 @@ and over simulated services in virtual time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -95,6 +96,16 @@ _NEXT_STEPS = {
 
 def _then(next_step: str | None) -> str:
     return f"; {next_step}" if next_step else ""
+
+
+def date_of(reply: Reply) -> float | None:
+    """When the service answered, by its own clock: in whole seconds, never rounded up (RFC 9110, 6.6.1). None: it does
+    not say."""
+    headers = (reply.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
+    try:
+        return parsedate_to_datetime(str(headers["date"])).timestamp()
+    except (KeyError, ValueError):
+        return None
 
 
 class Aws(Protocol):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 
 from controller.deployment import batch_checks, emr_checks, limit_checks, resource_checks, rights_checks
 from controller.deployment.findings import Findings
@@ -12,7 +10,7 @@ from controller.deployment.names import fleet_stack
 from controller.deployment.policies import Policies
 from controller.deployment.site import Site
 from controller.deployment.stacks import Stack, Stacks
-from runner.aws import Aws, AwsError, Reply
+from runner.aws import Aws, AwsError, Reply, date_of
 from runner.ports import Clock
 from runner.settings import FleetSettings, Settings
 
@@ -98,21 +96,13 @@ async def _caller(aws: Aws, findings: Findings, now: Clock) -> Reply | None:
 
 
 def _check_clock(reply: Reply, findings: Findings, now: float) -> None:
-    said = _date(reply)
+    said = date_of(reply)
     if said is None:
         findings.unknown("clock", "AWS does not say what time it is")
-    elif abs(skew := now - said.timestamp()) > MOST_SKEW:
+    elif abs(skew := now - said) > MOST_SKEW:
         findings.problem("clock", f"is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}", SET_CLOCK)
     else:
         findings.ok("clock")
-
-
-def _date(reply: Reply) -> datetime | None:
-    headers = (reply.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
-    try:
-        return parsedate_to_datetime(str(headers["date"]))
-    except (KeyError, ValueError):
-        return None
 
 
 async def _stack(aws: Aws, fleet: FleetSettings) -> Stack | None:

@@ -64,6 +64,11 @@ _SOURCE = (
 _LOGIN = "log in again with `aws sso login`, or `aws login`"
 _ENDPOINT = "check region and AWS_ENDPOINT_URL, which begins with https:// or http://"
 
+# What a request finds missing that `deploy` makes.
+_ABSENT = frozenset({"ResourceNotFoundException", "NoSuchBucket", "NonExistentQueue", "QueueDoesNotExist"})
+_KEPT = frozenset({"dynamodb", "s3", "sqs"})
+_DEPLOY = "run `runner-controller deploy`, or mend fleet.region and the name: `runner-controller doctor` looks for all"
+
 # Errors that are raised before anything was sent, also those derived from them. By name: which there are depends on
 # botocore's version.
 _WRONG_HERE = {
@@ -172,7 +177,11 @@ def _translated(service: str, operation: str, parameters: dict[str, Any], error:
     said = response.pop("Error", {})
     code = str(said.get("Code", "Unknown"))
     status = int(response.pop("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return AwsError(action, resource, code, str(said.get("Message", "")), _meaning(code, status), response)
+    trouble = _meaning(code, status)
+    next_step = _DEPLOY if service in _KEPT and code.rpartition(".")[2] in _ABSENT else ""
+    return AwsError(
+        action, resource, code, str(said.get("Message", "")), trouble, response, next_step=next_step
+    )
 
 
 def _wrong_here(error: Exception) -> tuple[Trouble, str]:

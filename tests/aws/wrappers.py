@@ -1,12 +1,14 @@
-"""What tests put around an `Aws`: one that counts, and one that fails as it is told."""
+"""What tests put around an `Aws`: one that counts, one that fails as it is told, one that has another clock."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import formatdate
 from typing import Any
 
 from runner.aws import Aws, AwsError, Reply, Trouble
+from runner.ports import Clock
 
 
 class Counting:
@@ -26,6 +28,24 @@ class Counting:
 
     def given(self, operation: str) -> list[Mapping[str, Any]]:
         return [parameters for name, parameters in self.calls if name == operation]
+
+    async def close(self) -> None:
+        await self._aws.close()
+
+
+class Dated:
+    """Its replies say that it is `now`."""
+
+    def __init__(self, aws: Aws, now: Clock) -> None:
+        self._aws = aws
+        self._now = now
+
+    async def call(
+        self, service: str, operation: str, /, *, urgent: bool = False, **parameters: Any
+    ) -> Reply:
+        reply = await self._aws.call(service, operation, urgent=urgent, **parameters)
+        date = formatdate(int(self._now()), usegmt=True)
+        return {**reply, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
 
     async def close(self) -> None:
         await self._aws.close()

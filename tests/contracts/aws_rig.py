@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from controller.ports import DeadLetters, Records
 from controller.simulation.services.dynamodb import DynamoDb
@@ -14,6 +13,7 @@ from runner.aws import Aws
 from runner.model import Attempt, Job, Lease
 from runner.ports import Clock, Ledger, Queue
 from runner.records import Refusal
+from tests.aws.wrappers import Dated
 from tests.contracts.rigs import LEASE, Rig
 from tests.contracts.rigs import Clock as HandClock
 from tests.dynamodb.emulator import a_name, connect, create_table, endpoint
@@ -52,7 +52,8 @@ class AwsRig:
 
     @classmethod
     async def by_ministack(cls) -> AwsRig:
-        return await cls._make("by ministack", lambda: connect(endpoint()), HandClock())
+        clock = HandClock()
+        return await cls._make("by ministack", lambda: Dated(connect(endpoint()), clock), clock)
 
     @classmethod
     async def in_memory(cls) -> AwsRig:
@@ -77,7 +78,7 @@ class AwsRig:
         return self._sqs.queue(queues)
 
     def ledger(self) -> Ledger:
-        return make_ledger(self._aws, self._table, self._clock, self.advance)
+        return make_ledger(self._aws, self._table, self._clock)
 
     def records(self) -> Records:
         return make_records(self._aws, self._table, self._clock)
@@ -102,11 +103,9 @@ class AwsRig:
         await self._aws.close()
 
 
-def make_ledger(
-    aws: Aws, table: str, now: Clock, wait: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> Ledger:
+def make_ledger(aws: Aws, table: str, now: Clock) -> Ledger:
     own = Table(aws, table, lambda: 0.5)
-    return ExactLedger(own, now, LEASE, a_name("ledger"), linger=0.0, fresh=0.0, wait=wait)
+    return ExactLedger(own, now, LEASE, a_name("ledger"), linger=0.0, fresh=0.0)
 
 
 def make_records(aws: Aws, table: str, now: Clock) -> Records:

@@ -104,7 +104,7 @@ class GuardedRig(AwsRig):
         return make_queue(guarded, self._clock, queues, linger=0.0, fresh=0.0)
 
     def ledger(self) -> Ledger:
-        return make_ledger(Guarded(self._aws, self._agents), self._table, self._clock, self.advance)
+        return make_ledger(Guarded(self._aws, self._agents), self._table, self._clock)
 
     def records(self) -> Records:
         return make_records(Guarded(self._aws, self._others), self._table, self._clock)

@@ -1,88 +1,80 @@
-"""Whether somebody leads, seen by hosts whose clocks are wrong."""
+"""Who leads, and whether somebody is seen to, where clocks are wrong: the service's clock tells."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+import pytest
 
-from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
 from tests.dynamodb.world import World
 
 LEASE = 30.0
-STEP = 5.0
-AHEAD = 300.0
 
-
-def seen_by_one_ahead(
-    act: Callable[[World, DynamoRecords, DynamoLedger], Awaitable[bool]],
-) -> bool:
-    """What `act` says; the ledger's clock is five minutes ahead of that of the records."""
-
-    async def main() -> bool:
-        world = await World.make()
-        ahead = DynamoLedger(world.table, lambda: world.now() + AHEAD, 30.0, "ahead")
-        return await act(world, world.records(), ahead)
-
-    return virtual_time.run(main())
+wrong = pytest.mark.parametrize("ahead", [300.0, -300.0])
 
 
 async def led(ledger: DynamoLedger) -> bool:
     return (await ledger.supervision()).led
 
 
-async def some_steps(records: DynamoRecords, ledger: DynamoLedger) -> None:
-    for _ in range(3):
-        await records.lead("one", LEASE)
-        await led(ledger)
-        await asyncio.sleep(STEP)
+@wrong
+async def test_an_agent_whose_clock_is_wrong_sees_that_somebody_leads(
+    world: World, records: DynamoRecords, ahead: float
+) -> None:
+    await records.lead("one", LEASE)
+    assert await led(world.ledger(ahead=ahead))
 
 
-def test_an_agent_whose_clock_is_five_minutes_ahead_sees_that_somebody_leads() -> None:
-    async def act(world: World, records: DynamoRecords, ledger: DynamoLedger) -> bool:
-        await some_steps(records, ledger)
-        return await led(ledger)
-
-    assert seen_by_one_ahead(act)
-
-
-def test_one_that_looks_once_a_minute_sees_it_too() -> None:
-    async def act(world: World, records: DynamoRecords, ledger: DynamoLedger) -> bool:
-        for _ in range(13):
-            await records.lead("one", LEASE)
-            await asyncio.sleep(STEP)
-        await led(ledger)
-        for _ in range(13):
-            await records.lead("one", LEASE)
-            await asyncio.sleep(STEP)
-        return await led(ledger)
-
-    assert seen_by_one_ahead(act)
+@wrong
+async def test_it_sees_that_nobody_does_once_the_lease_is_over(
+    world: World, records: DynamoRecords, ahead: float
+) -> None:
+    await records.lead("one", LEASE)
+    world.skew += LEASE + 1.0
+    assert not await led(world.ledger(ahead=ahead))
 
 
-def test_it_sees_that_nobody_does_once_nothing_has_changed_for_a_lease() -> None:
-    async def act(world: World, records: DynamoRecords, ledger: DynamoLedger) -> bool:
-        await some_steps(records, ledger)
-        await asyncio.sleep(LEASE + 1.0)
-        return await led(ledger)
-
-    assert not seen_by_one_ahead(act)
-
-
-def test_it_sees_at_once_that_the_leader_resigned() -> None:
-    async def act(world: World, records: DynamoRecords, ledger: DynamoLedger) -> bool:
-        await some_steps(records, ledger)
-        await records.resign("one")
-        return await led(ledger)
-
-    assert not seen_by_one_ahead(act)
+@wrong
+async def test_it_sees_at_once_that_the_leader_resigned(
+    world: World, records: DynamoRecords, ahead: float
+) -> None:
+    await records.lead("one", LEASE)
+    await records.resign("one")
+    assert not await led(world.ledger(ahead=ahead))
 
 
-def test_a_leader_that_died_before_the_first_look_does_not_lead() -> None:
-    async def act(world: World, records: DynamoRecords, ledger: DynamoLedger) -> bool:
-        await records.lead("one", LEASE)
-        await asyncio.sleep(LEASE + 1.0)
-        return await led(ledger) or await led(ledger)
+@wrong
+async def test_one_whose_clock_is_wrong_takes_the_lead_from_nobody(
+    world: World, records: DynamoRecords, ahead: float
+) -> None:
+    await records.lead("one", LEASE)
+    assert not await world.records(ahead=ahead).lead("two", LEASE)
 
-    assert not seen_by_one_ahead(act)
+
+@wrong
+async def test_one_whose_clock_was_wrong_leads_no_longer_than_others(
+    world: World, records: DynamoRecords, ahead: float
+) -> None:
+    await world.records(ahead=ahead).lead("one", LEASE)
+    assert not await records.lead("two", LEASE)
+    world.skew += LEASE + 1.0
+    assert await records.lead("two", LEASE)
+
+
+@wrong
+async def test_what_a_leader_whose_clock_is_wrong_says_is_heard(
+    world: World, ledger: DynamoLedger, ahead: float
+) -> None:
+    leader = world.records(ahead=ahead)
+    await leader.lead("one", LEASE)
+    await leader.publish("one", 5)
+    assert (await ledger.supervision()).demand == 5
+
+
+@wrong
+async def test_what_it_says_after_its_lease_is_not(world: World, ledger: DynamoLedger, ahead: float) -> None:
+    leader = world.records(ahead=ahead)
+    await leader.lead("one", LEASE)
+    world.skew += LEASE + 1.0
+    await leader.publish("one", 5)
+    assert (await ledger.supervision()).demand == 0

@@ -141,6 +141,13 @@ async def test_a_statement_that_fails_is_made_again_by_itself(one: OneTable, cod
     assert dict(one.counting.requests) == {LOT: 1, "put_item": 1}
 
 
+async def test_a_statement_that_fails_for_no_stated_reason_is_made_again_by_itself(one: OneTable) -> None:
+    """The service need not say one."""
+    one.faulty.plan(LOT, at_statement(1, {}))
+    assert [each.ok for each in await one.insert("1", "2", "3")] == [True] * 3
+    assert dict(one.counting.requests) == {LOT: 1, "put_item": 1}
+
+
 async def test_what_one_write_is_told_in_the_end_is_not_told_to_the_others(one: OneTable) -> None:
     one.faulty.plan(LOT, at_statement(0, {"Code": "ValidationError", "Message": "as planned"}))
     one.faulty.plan("put_item", fails("ValidationException", Trouble.REFUSED))
@@ -247,6 +254,23 @@ def test_who_is_cancelled_goes_on_when_its_write_has_been_carried_out() -> None:
     cancelled, found = virtual_time.run(main())
     assert cancelled
     assert found == {"pk": "P", "sk": "1"}
+
+
+@pytest.mark.parametrize("moments", range(6))
+def test_nobody_waits_for_ever_when_all_is_cancelled(moments: int) -> None:
+    """As the loop ends. A lot may not even have begun then."""
+
+    async def main() -> None:
+        one = await OneTable.make(slowly=0.01)
+        made = asyncio.create_task(one.lots.insert({"pk": "P", "sk": "1"}))
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.wait([made], timeout=5.0)
+        assert made.done()
+
+    virtual_time.run(main())
 
 
 async def test_tasks_that_begin_and_end_together_cost_a_request_each_time(world: World) -> None:

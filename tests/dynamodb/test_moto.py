@@ -6,14 +6,17 @@ Emulated: DynamoDB by moto's server, in this process.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
 from moto.server import ThreadedMotoServer
 
+from runner.adapters.dynamodb import keys
 from runner.adapters.dynamodb.ledger import DynamoLedger
 from runner.adapters.dynamodb.records import DynamoRecords
+from runner.adapters.dynamodb.table import Table
 from runner.errors import Conflict
 from runner.model import Attempt, Status, TaskId
 from runner.records import Counts, Ending, RefusalKind
@@ -104,3 +107,15 @@ async def test_one_leads(ledger: DynamoLedger, records: DynamoRecords) -> None:
     assert [await records.lead("one", 60.0), await records.lead("two", 60.0)] == [True, False]
     await records.publish("one", 5, "note")
     assert (await ledger.supervision()).note == "note"
+
+
+async def test_a_read_says_when_it_was_by_the_services_clock(server: str, world: World) -> None:
+    aws = connect(server)
+    before = time.time()
+    read = await Table(aws, world.name, lambda: 0.5).dated(keys.LEADER, never)
+    await aws.close()
+    assert int(before) <= read.at <= time.time()
+
+
+def never() -> float:
+    pytest.fail("it does not say")

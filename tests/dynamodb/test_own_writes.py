@@ -48,6 +48,14 @@ def forgetful(world: World) -> DynamoLedger:
     return world.ledger(Forgetful(world.counting))
 
 
+async def lose_sight_of_one(world: World, ledger: DynamoLedger, records: DynamoRecords, **of: str) -> None:
+    """It began, and whoever asked for it was told that the ledger can't be reached."""
+    await records.register(JOB)
+    world.faulty.plan("put_item", *FIRST_AND_SECOND)
+    with pytest.raises(Unavailable):
+        await begin(ledger, **of)
+
+
 async def test_a_beginning_whose_reply_was_lost_is_ours(
     world: World, ledger: DynamoLedger, records: DynamoRecords
 ) -> None:
@@ -154,10 +162,7 @@ async def test_a_count_whose_reply_was_lost_is_counted_once(
 async def test_a_beginning_given_up_as_lost_is_counted_when_it_is_found(
     world: World, ledger: DynamoLedger, records: DynamoRecords
 ) -> None:
-    await records.register(JOB)
-    world.faulty.plan("put_item", *FIRST_AND_SECOND)
-    with pytest.raises(Unavailable):
-        await begin(ledger)
+    await lose_sight_of_one(world, ledger, records)
     await refused(ledger)
     await ledger.flush()
     assert (await read(records)).counts == Counts(runnable=2, running=1)
@@ -166,10 +171,7 @@ async def test_a_beginning_given_up_as_lost_is_counted_when_it_is_found(
 async def test_a_beginning_given_up_as_lost_goes_on_when_its_owner_finds_it(
     world: World, ledger: DynamoLedger, records: DynamoRecords
 ) -> None:
-    await records.register(JOB)
-    world.faulty.plan("put_item", *FIRST_AND_SECOND)
-    with pytest.raises(Unavailable):
-        await begin(ledger)
+    await lose_sight_of_one(world, ledger, records)
     found = await begin(ledger)
     assert (found.number, found.tries, found.infra_failures) == (1, 1, 0)
     assert await succeed(ledger, found)
@@ -179,30 +181,9 @@ async def test_a_beginning_given_up_as_lost_goes_on_when_its_owner_finds_it(
 async def test_of_two_messages_one_finds_it(
     world: World, ledger: DynamoLedger, records: DynamoRecords
 ) -> None:
-    await records.register(JOB)
-    world.faulty.plan("put_item", *FIRST_AND_SECOND)
-    with pytest.raises(Unavailable):
-        await begin(ledger)
+    await lose_sight_of_one(world, ledger, records)
     both = await asyncio.gather(*(ask(ledger, message=message) for message in ("message-1", "message-2")))
     assert sorted(isinstance(each, Attempt) for each in both) == [False, True]
-
-
-async def test_one_that_was_found_again_is_not_taken_over_by_who_had_taken_it_for_lost(
-    world: World, ledger: DynamoLedger, records: DynamoRecords
-) -> None:
-    await records.register(JOB)
-    world.faulty.plan("put_item", *FIRST_AND_SECOND)
-    with pytest.raises(Unavailable):
-        await begin(ledger, owner="anna#1")
-    await refused(world.ledger(), owner="bert#1")
-    world.skew += LEASE * 1.2
-    begun: list[Attempt] = []
-
-    async def meanwhile(seconds: float) -> None:
-        begun.append(await begin(ledger, owner="anna#1", message="message-2"))
-
-    await refused(world.ledger(wait=meanwhile), owner="bert#1")
-    assert await succeed(ledger, *begun)
 
 
 class Interrupted:
@@ -226,10 +207,7 @@ class Interrupted:
 async def test_one_that_is_found_again_just_before_another_would_record_it_as_lost_goes_on(
     world: World, ledger: DynamoLedger, records: DynamoRecords
 ) -> None:
-    await records.register(JOB)
-    world.faulty.plan("put_item", *FIRST_AND_SECOND)
-    with pytest.raises(Unavailable):
-        await begin(ledger, owner="anna#1")
+    await lose_sight_of_one(world, ledger, records, owner="anna#1")
     await refused(world.ledger(), owner="bert#1")
     world.skew += LEASE * 1.2
     begun: list[Attempt] = []
@@ -245,10 +223,7 @@ async def test_one_that_is_found_again_just_before_another_would_record_it_as_lo
 async def test_one_that_somebody_took_over_meanwhile_is_not_ours(
     world: World, ledger: DynamoLedger, records: DynamoRecords
 ) -> None:
-    await records.register(JOB)
-    world.faulty.plan("put_item", *FIRST_AND_SECOND)
-    with pytest.raises(Unavailable):
-        await begin(ledger, owner="anna#1")
+    await lose_sight_of_one(world, ledger, records, owner="anna#1")
     bert = world.ledger()
     await refused(bert, owner="bert#1")
     world.skew += LEASE * 1.2

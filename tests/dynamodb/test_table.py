@@ -11,7 +11,8 @@ import pytest
 from controller.simulation import clock as virtual_time
 from runner.adapters.dynamodb import keys
 from runner.adapters.dynamodb.keys import Key
-from runner.adapters.dynamodb.table import ABSENT, TRIES, Table
+from runner.adapters.dynamodb.retries import TRIES
+from runner.adapters.dynamodb.table import ABSENT, Table
 from runner.aws import AwsError, Reply, Trouble
 
 KEY = Key("a", "b")

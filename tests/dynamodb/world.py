@@ -1,4 +1,4 @@
-"""One emulated table, processes that share it, and a wall clock that goes with the loop's time.
+"""One emulated table, processes that share it, and a wall clock of all that goes with the loop's time.
 
 Emulated: DynamoDB (`tests.dynamodb.embedded`). Nothing waits for real where the loop's time is virtual.
 """
@@ -18,7 +18,7 @@ from runner.aws import Aws
 from runner.model import Attempt, Charge, Job, Kind, Lease, Outcome, Status, TaskId, Usage
 from runner.records import JobRecord, Refusal, Verdict
 from tests.aws.items import keys_of
-from tests.aws.wrappers import Counting, Faulty
+from tests.aws.wrappers import Counting, Dated, Faulty
 from tests.dynamodb.embedded import EmbeddedDynamo
 from tests.dynamodb.emulator import a_name, create_table
 
@@ -41,7 +41,7 @@ class World:
 
     def __init__(self, aws: Aws, name: str) -> None:
         self.name = name
-        self.faulty = Faulty(aws)
+        self.faulty = Faulty(Dated(aws, self.now))
         self.counting = Counting(self.faulty)
         self.table = self.table_of(self.counting)
         self.skew = 0.0
@@ -59,17 +59,15 @@ class World:
     def now(self) -> float:
         return EPOCH + asyncio.get_running_loop().time() - self._started + self.skew
 
-    async def pass_by(self, seconds: float) -> None:
-        self.skew += seconds
-
-    def ledger(self, aws: Aws | None = None, **settings: Any) -> DynamoLedger:
-        """Another process's. Without settings everything is written at once and read anew."""
+    def ledger(self, aws: Aws | None = None, *, ahead: float = 0.0, **settings: Any) -> DynamoLedger:
+        """Another process's, whose clock is so far ahead. Without settings everything is written at once and read
+        anew."""
         table = self.table_of(aws) if aws else self.table
-        given = {"linger": 0.0, "fresh": 0.0, "wait": self.pass_by, **settings}
-        return DynamoLedger(table, self.now, LEASE, a_name("ledger"), **given)
+        given = {"linger": 0.0, "fresh": 0.0, **settings}
+        return DynamoLedger(table, lambda: self.now() + ahead, LEASE, a_name("ledger"), **given)
 
-    def records(self, **settings: Any) -> DynamoRecords:
-        return DynamoRecords(self.table, self.now, a_name("records"), **settings)
+    def records(self, *, ahead: float = 0.0, **settings: Any) -> DynamoRecords:
+        return DynamoRecords(self.table, lambda: self.now() + ahead, a_name("records"), **settings)
 
     def written(self) -> Sequence[Mapping[str, Any]]:
         """The keys of what was written, in order; not by transactions."""

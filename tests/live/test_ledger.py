@@ -17,6 +17,7 @@ from runner.adapters.dynamodb.records import DynamoRecords
 from runner.adapters.dynamodb.table import Table
 from runner.ports import Ledger
 from runner.settings import FleetSettings
+from tests.aws.wrappers import Dated
 from tests.contracts.aws_rig import AwsRig, ExactLedger
 from tests.contracts.rigs import LEASE, Clock, Rig
 from tests.contracts.test_beats_contract import *  # noqa: F403
@@ -36,7 +37,7 @@ class LiveRig(AwsRig):
     same name for the same transaction."""
 
     def __init__(self, region: str, table: str, clock: Clock, sqs: SqsSide) -> None:
-        super().__init__("is AWS's", lambda: BotoAws(region), table, clock, sqs)
+        super().__init__("is AWS's", lambda: Dated(BotoAws(region), clock), table, clock, sqs)
         self._region = region
 
     def ledger(self) -> Ledger:

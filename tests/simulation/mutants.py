@@ -137,7 +137,7 @@ class NoWatchdog(Installation):
     async def watchdog(
         self,
         read: Callable[[], tuple[str, str] | None],
-        sweep: Callable[[], Awaitable[bool]],
+        sweep: Callable[[Callable[[], bool]], Awaitable[bool]],
         agent_alive: Callable[[], bool],
         incarnation: str,
     ) -> None:

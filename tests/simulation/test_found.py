@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from controller.listing import list_tasks
+from controller.simulation.engine import SimulatedEngine
 from controller.simulation.machine import Machine
 from controller.simulation.mischief import Act
 from controller.simulation.play import a_fleet, play
@@ -64,6 +65,31 @@ def test_clocks_five_minutes_apart_let_nobody_take_a_task_from_an_owner_that_liv
 
     three = Environment("spot", (KNOWN["m6i.large"],), minimum=3, maximum=3)
     play(scene, seed=seed, settings=a_fleet(three), behave=steady(100.0))
+
+
+@pytest.mark.parametrize("seconds", [300.0, -300.0], ids=["ahead", "behind"])
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_nor_from_one_that_was_frozen_for_half_a_minute(seed: int, seconds: float) -> None:
+    async def scene(world: World) -> None:
+        job = await world.submit(array=1)
+        world.start_controller()
+        await world.until(lambda: sum(each.life is not None for each in world.alive) == 3)
+        owner = await running(world)
+        other = next(machine for machine in world.alive if machine is not owner)
+        other.step_clock(seconds)
+        owner.freeze_agent()
+        world.sqs.behaviour.duplicates = 1.0
+        (channel,) = world.routes.channels
+        for _ in range(4):
+            world.sqs.put(world.fleet.queue_name(channel), encode_pointer(TaskId(job, 0)))
+            await asyncio.sleep(1)
+        await asyncio.sleep(22)
+        owner.thaw_agent()
+        await asyncio.sleep(10)
+        assert [event.by for event in world.history.of("begun")] == [f"{owner.id}/agent1"]
+
+    three = Environment("spot", (KNOWN["m6i.large"],), minimum=3, maximum=3)
+    play(scene, seed=seed, settings=a_fleet(three), behave=steady(200.0))
 
 
 def test_an_agent_frozen_while_an_image_comes_starts_nothing_after_its_lease() -> None:
@@ -155,3 +181,80 @@ def test_the_counts_of_a_cancelled_job_are_right_though_an_agent_died_before_it_
         assert record.counts.succeeded == statuses[Status.SUCCEEDED]
 
     play(scene, settings=two_machines(), behave=lambda spec: Behaviour(10.0 + 5.0 * (spec.index or 0)))
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_a_refused_message_that_comes_twice_and_is_begun_after_retry_is_not_deleted_meanwhile(
+    seed: int,
+) -> None:
+    """Nobody leads, so nobody would miss it. Should its agent die, another one has the message to go by."""
+
+    async def scene(world: World) -> None:
+        world.sqs.behaviour.duplicates = world.sqs.behaviour.stale = 1.0
+        job = await world.submit(array=1)
+        await world.cancel(job)
+        await until_something_is(world, "received")
+        await asyncio.sleep(1)
+        await world.retry(job)
+        await until_something_is(world, "begun")
+        world.sqs.behaviour.duplicates = 0.0
+        await asyncio.sleep(10)
+        owner = await running(world)
+        owner.kill_agent(restart=None)
+        await world.until_ended(job, limit=600)
+        assert len(list(world.history.of("begun"))) == 2
+
+    two = Environment("spot", (KNOWN["m6i.large"],), minimum=2, maximum=2)
+    play(scene, seed=seed, settings=a_fleet(two), behave=steady(30.0))
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_sweep_that_an_engine_kept_waiting_leaves_what_the_next_agent_began_meanwhile(tenth: int) -> None:
+    """One agent dies, its watchdog finds the engine hung, and the next agent is there before that has an answer."""
+
+    async def scene(world: World) -> None:
+        await world.submit(array=1)
+        world.start_controller()
+        machine = await running(world)
+        machine.kill_agent(restart=None)
+        machine.site.daemon.hung = True
+        await asyncio.sleep(45)
+        later = await world.submit(array=1)
+        await asyncio.sleep(tenth / 10)
+        machine.start_agent()
+        await asyncio.sleep(3)
+        machine.site.daemon.hung = False
+        await world.until_ended(later)
+        assert [event.more["kind"] for event in world.history.of("recorded", subject=f"{later}/0")] == [
+            "succeeded"
+        ]
+
+    one = Environment("spot", (KNOWN["m6i.large"],), maximum=1)
+    play(scene, settings=a_fleet(one), behave=steady(60.0))
+
+
+def test_a_task_whose_container_a_cleaner_removes_is_lost_and_not_the_users() -> None:
+    async def scene(world: World) -> None:
+        job = await world.submit(array=1)
+        world.start_controller()
+        machine = await running(world)
+        await SimulatedEngine(machine.site.daemon).sweep(machine.id)
+        await until_something_is(world, "recorded")
+        (event,) = world.history.of("recorded", subject=f"{job}/0")
+        assert (event.more["kind"], event.more["user"]) == ("lost", 0)
+
+    play(scene, settings=two_machines())
+
+
+def test_a_clock_that_is_set_back_while_a_task_takes_its_grace_does_not_make_its_end_its_own() -> None:
+    async def scene(world: World) -> None:
+        job = await world.submit(array=1, timeout="20s", grace="30s")
+        world.start_controller()
+        machine = await running(world)
+        await asyncio.sleep(35)
+        machine.step_clock(-100.0)
+        await until_something_is(world, "recorded")
+        (event,) = world.history.of("recorded", subject=f"{job}/0")
+        assert event.more["kind"] == "timed_out"
+
+    play(scene, settings=two_machines(), behave=steady(500.0, on_term=None))

@@ -1,7 +1,8 @@
 """Beats: one write per owner, whatever it holds.
 
 An owner's item has the number of the last beat of each of its attempts. Who wants to know whether an attempt's owner
-lives compares what it says now with what it said before; nobody reads a time from it.
+lives compares what it says now with what it said before, and when that was by the service's clock; the owner's own
+clock does not matter.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from runner.adapters.dynamodb import keys
 from runner.adapters.dynamodb.standings import Standings
@@ -19,6 +21,13 @@ from runner.ports import Clock
 
 # After so many seconds of silence an owner's item goes by itself; anybody who cares has taken over long before.
 KEPT = 7 * 86400
+
+
+class Last(NamedTuple):
+    """`beat` stands for an attempt's last one; an empty string before the first. `at`: when that was read."""
+
+    beat: str
+    at: float
 
 
 class Beats:
@@ -47,11 +56,11 @@ class Beats:
             self.forget(attempt)
         return gone
 
-    async def last(self, attempt: Attempt) -> str:
-        """What stands for the attempt's last beat; an empty string before the first."""
-        item = await self._table.get(keys.beats(attempt.owner)) or {}
+    async def last(self, attempt: Attempt) -> Last:
+        found = await self._table.dated(keys.beats(attempt.owner), self._now)
+        item = found.item or {}
         number = item.get("beats", {}).get(str(attempt))
-        return "" if number is None else f"{item['name']}.{number}"
+        return Last("" if number is None else f"{item['name']}.{number}", found.at)
 
     @contextmanager
     def ending(self, attempt: Attempt) -> Iterator[None]:

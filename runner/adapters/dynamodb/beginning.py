@@ -71,7 +71,7 @@ class Beginning:
             standing = await self._context.standings.now(claim.job.id)
             if standing is None:
                 return _unknown(claim.job)
-            item = await self._read(claim, standing)
+            item, at = await self._read(claim, standing)
             mine = None if item is None else await self._own(claim, standing, item)
             if mine is not None:
                 return mine
@@ -80,15 +80,16 @@ class Beginning:
                 if refusal is not None:
                     return refusal
                 continue
-            begun = await self._free(claim, standing, item)
+            begun = await self._free(claim, standing, item, at)
             if begun is not None:
                 return begun
         reason = "others are changing its record"
         return Refusal(RefusalKind.TOO_EARLY, self._context.lease, reason)
 
-    async def _read(self, claim: Claim, standing: Standing) -> TaskItem | None:
-        found = await self._context.table.get(_key(claim, standing))
-        return None if found is None else tasks.unpack(found)
+    async def _read(self, claim: Claim, standing: Standing) -> tuple[TaskItem | None, float]:
+        """And when that was, by the service's clock."""
+        item, at = await self._context.table.dated(_key(claim, standing), self._context.now)
+        return None if item is None else tasks.unpack(item), at
 
     async def _own(self, claim: Claim, standing: Standing, item: TaskItem) -> Attempt | None:
         """What this call began, or an earlier one that was given up as lost, and so nobody carries it out."""
@@ -116,20 +117,20 @@ class Beginning:
         return (await self._context.table.update(_key(claim, standing), changes, unchanged)).ok
 
     async def _free(
-        self, claim: Claim, standing: Standing, item: TaskItem | None
+        self, claim: Claim, standing: Standing, item: TaskItem | None, at: float
     ) -> Attempt | Refusal | None:
         """Begin what nobody holds; None if somebody else was quicker."""
-        now = self._context.now()
-        refusal = self._refusal(claim, standing, item, now)
+        refusal = self._refusal(claim, standing, item, at)
         if refusal is not None:
             return refusal
+        now = self._context.now()
         if item is None:
             return await self._put(claim, standing, _first_item(claim, standing, now), ABSENT)
         await self._keep(claim, standing, item)
         unchanged = tasks.current(item.number, item.status)
         return await self._put(claim, standing, _next_item(claim, standing, item, now), unchanged)
 
-    def _refusal(self, claim: Claim, standing: Standing, item: TaskItem | None, now: float) -> Refusal | None:
+    def _refusal(self, claim: Claim, standing: Standing, item: TaskItem | None, at: float) -> Refusal | None:
         if standing.ending is not None:
             return Refusal(RefusalKind.CANCELLED, reason=standing.ending.reason)
         if item is not None:
@@ -139,8 +140,9 @@ class Beginning:
         if standing.released_at is None:
             reason = "the jobs it comes after have not succeeded"
             return Refusal(RefusalKind.TOO_EARLY, self._context.lease, reason)
-        if item is not None and item.not_before is not None and item.not_before > now:
-            return Refusal(RefusalKind.TOO_EARLY, item.not_before - now, "its backoff has not run out")
+        # What waited since a time that was rounded down is over by one that is, too.
+        if item is not None and item.not_before is not None and int(item.not_before) > at:
+            return Refusal(RefusalKind.TOO_EARLY, item.not_before - at, "its backoff has not run out")
         return None
 
     async def _keep(self, claim: Claim, standing: Standing, item: TaskItem) -> None:

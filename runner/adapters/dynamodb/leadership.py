@@ -1,9 +1,11 @@
-"""Who leads, what the leader tells the agents, and what the agents say of themselves."""
+"""Who leads, what the leader tells the agents, and what the agents say of themselves.
+
+For how long somebody leads is measured by the service's clock: processes whose clocks disagree agree on it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 
 from runner.adapters.dynamodb import keys
@@ -27,11 +29,11 @@ class Leadership:
         self._published: Item = {}
 
     async def lead(self, holder: str, seconds: float) -> bool:
-        now = self._now()
+        now = await self._time()
         free = Condition(
             "attribute_not_exists(#pk) OR #holder = :me OR #until <= :now", {":me": holder, ":now": now}
         )
-        changes = {"holder": holder, "until": now + seconds, "lease": seconds}
+        changes = {"holder": holder, "until": now + seconds}
         taken = await self._table.update(keys.LEADER, changes, free, returning=True)
         self._published = (taken.item or {}) if taken.ok else {}
         return taken.ok
@@ -44,35 +46,26 @@ class Leadership:
         said = {"holder": holder, "demand": demand, "note": note}
         if all(self._published.get(name) == value for name, value in said.items()):
             return
-        leading = Condition("#holder = :me AND #until > :now", {":me": holder, ":now": self._now()})
+        leading = Condition("#holder = :me AND #until > :now", {":me": holder, ":now": await self._time()})
         written = await self._table.update(keys.LEADER, {"demand": demand, "note": note}, leading)
         self._published = said if written.ok else {}
 
+    async def _time(self) -> float:
+        return (await self._table.dated(keys.LEADER, self._now, consistent=False)).at
+
 
 class Outlook:
-    """What the leader says, and whether there is one: its lease lies ahead, or was seen to be renewed no longer ago
-    than it lasts. Only the first compares two clocks; by the second a host whose clock is ahead sees it too."""
+    """What the leader says, and whether there is one."""
 
     def __init__(self, table: Table, now: Clock) -> None:
         self._table = table
         self._now = now
-        self._until: float | None = None
-        self._renewed = -math.inf
 
     async def look(self) -> Supervision:
-        item = await self._table.get(keys.LEADER, consistent=False)
+        item, at = await self._table.dated(keys.LEADER, self._now, consistent=False)
         if item is None:
             return Supervision(led=False, demand=0)
-        led = self._led(item["until"], item["lease"])
-        return Supervision(led=led, demand=item.get("demand", 0), note=item.get("note", ""))
-
-    def _led(self, until: float, lease: float) -> bool:
-        time = asyncio.get_running_loop().time()
-        if self._until not in (None, until):
-            self._renewed = time
-        self._until = until
-        resigned = until == 0
-        return not resigned and (until > self._now() or time - self._renewed < lease)
+        return Supervision(item["until"] > at, item.get("demand", 0), item.get("note", ""))
 
 
 async def report(table: Table, report: HostReport) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from runner.adapters.dynamodb import keys, leadership, stored, tasks
 from runner.adapters.dynamodb.beats import Beats
@@ -30,7 +29,7 @@ class DynamoLedger:
     process's. `history`: seconds for which records are kept; None: for ever.
 
     `linger`: for how many seconds counts collect before they are written; `finish` returns after that. `fresh`: for how
-    many a job's state, once read, lets further tasks of it begin. `wait` lets so many seconds pass.
+    many a job's state, once read, lets further tasks of it begin.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class DynamoLedger:
         history: float | None = None,
         linger: float = LINGER,
         fresh: float = FRESH,
-        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._table = table.hurried()
         self._now = now
@@ -56,7 +54,7 @@ class DynamoLedger:
         self._bodies = Bodies(self._table)
         self._beats = Beats(self._table, name, now, self._standings)
         self._finishing = Finishing(context)
-        self._beginning = Beginning(context, Takeover(context, self._finishing, self._beats, wait))
+        self._beginning = Beginning(context, Takeover(context, self._finishing, self._beats))
 
     async def job(self, job_id: str) -> Job | None:
         return await self._bodies.read(job_id)
@@ -79,7 +77,9 @@ class DynamoLedger:
 
     async def finish(self, attempt: Attempt, outcome: Outcome, verdict: Verdict) -> bool:
         with self._beats.ending(attempt):
-            account = await self._finishing.settle(settlement(attempt, outcome, verdict, self._now()))
+            # What is to wait is told by the clock that those who would begin it go by.
+            now = (await self._beats.last(attempt)).at if verdict.delay > 0 else self._now()
+            account = await self._finishing.settle(settlement(attempt, outcome, verdict, now))
             try:
                 if account is not None:
                     await self._totals.carried(account)

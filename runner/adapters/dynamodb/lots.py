@@ -83,13 +83,16 @@ class Lots:
         if self._holding is not None or not self._waiting:
             return
         loop = asyncio.get_running_loop()
-        sent = self._holding = loop.create_task(self._carry_out(self._lot()))
+        lot = self._lot()
+        sent = self._holding = loop.create_task(self._carry_out(lot))
         self._tasks.add(sent)
         slow = loop.call_later(SLOW, self._let_go, sent)
 
         def ended(task: asyncio.Task[None]) -> None:
             slow.cancel()
             self._tasks.discard(task)
+            for write in lot:
+                write.answer.cancel()  # only of those that have none, as the loop ends
             self._let_go(task)
 
         sent.add_done_callback(ended)
@@ -116,9 +119,6 @@ class Lots:
         except Exception as error:
             for write in lot:
                 write.settle(error)
-        finally:
-            for write in lot:
-                write.answer.cancel()  # only of those that have none, as the loop ends
 
     async def _together(self, lot: Sequence[_Write]) -> None:
         """Nobody waits for another's write to be made again."""
@@ -148,6 +148,6 @@ def _settled(write: _Write, reply: Reply) -> bool:
     error = reply.get("Error")
     if error is None:
         write.settle(Written(True))
-    elif error["Code"] == "ConditionalCheckFailed" and "Item" in error:
+    elif error.get("Code") == "ConditionalCheckFailed" and "Item" in error:
         write.settle(Written(False, unpack(error["Item"])))
     return write.answer.done()

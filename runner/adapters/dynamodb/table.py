@@ -13,23 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from runner.adapters.dynamodb.keys import Key
+from runner.adapters.dynamodb.retries import CANCELLED, TRIES, TRIES_UNREACHABLE, longest_pause, tries
 from runner.adapters.dynamodb.values import Item, pack, to_wire, unpack
-from runner.aws import Aws, AwsError, Reply, Trouble
+from runner.aws import Aws, AwsError, Reply, Trouble, date_of
+from runner.ports import Clock
 
-FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 2.0
-TRIES = 6
-# A connection that broke took its time already, and whoever calls has a lease to think of.
-TRIES_UNREACHABLE = 2
 PER_BATCH = 100
 LARGEST_PAGE = 4096
 
 REFUSED = "ConditionalCheckFailedException"
-CANCELLED = "TransactionCanceledException"
-_PASSING = frozenset({"TransactionConflictException", "TransactionInProgressException"})
-_PASSING_REASONS = frozenset(
-    {"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
 _NAME = re.compile(r"#(\w+)")
 
 
@@ -52,6 +44,13 @@ class Written(NamedTuple):
 
     ok: bool
     item: Item | None = None
+
+
+class Dated(NamedTuple):
+    """What a read found, and when: by the service's clock, in whole seconds, never rounded up."""
+
+    item: Item | None
+    at: float
 
 
 class Page(NamedTuple):
@@ -87,8 +86,16 @@ class Table:
         return Table(self._aws, self.name, self._jitter, urgent=self._urgent, unreachable=1)
 
     async def get(self, key: Key, *, consistent: bool = True) -> Item | None:
-        reply = await self._call("get_item", Key=pack(key._asdict()), ConsistentRead=consistent)
-        return unpack(reply["Item"]) if reply.get("Item") else None
+        return _found(await self._get(key, consistent))
+
+    async def dated(self, key: Key, otherwise: Clock, *, consistent: bool = True) -> Dated:
+        """`otherwise`: by which clock, should the service not say what time it is."""
+        reply = await self._get(key, consistent)
+        date = date_of(reply)
+        return Dated(_found(reply), otherwise() if date is None else date)
+
+    async def _get(self, key: Key, consistent: bool) -> Reply:
+        return await self._call("get_item", Key=pack(key._asdict()), ConsistentRead=consistent)
 
     async def batch(self, keys: Collection[Key], *, consistent: bool = True) -> Sequence[Item]:
         """Those of the items that exist, in no order."""
@@ -253,22 +260,16 @@ class Table:
                 return await self._aws.call("dynamodb", operation, urgent=self._urgent, **parameters)
             except AwsError as error:
                 tried += 1
-                if tried >= self._tries(error):
+                if tried >= tries(error, self._unreachable):
                     raise
             await self._pause(tried)
 
-    def _tries(self, error: AwsError) -> int:
-        """How often a call that failed like this is made in all. A refused condition is an answer, never repeated."""
-        if error.trouble is Trouble.UNREACHABLE:
-            return self._unreachable
-        if error.trouble in (Trouble.THROTTLED, Trouble.SERVER) or error.code in _PASSING:
-            return TRIES
-        reasons = error.details.get("CancellationReasons", ())
-        passing = reasons and all(each.get("Code", "None") in _PASSING_REASONS for each in reasons)
-        return TRIES if error.code == CANCELLED and passing else 1
-
     async def _pause(self, tried: int) -> None:
-        await asyncio.sleep(self._jitter() * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tried))
+        await asyncio.sleep(self._jitter() * longest_pause(tried))
+
+
+def _found(reply: Reply) -> Item | None:
+    return unpack(reply["Item"]) if reply.get("Item") else None
 
 
 def _stated(condition: Condition | None) -> Mapping[str, Any]:

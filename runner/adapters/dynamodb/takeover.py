@@ -1,21 +1,17 @@
 """Whether a running task may be taken from its owner.
 
 Its beats tell: who finds it held notes the last one, for the message that brought it, and hides that message for a
-lease and a margin; who brings the same message again and finds no newer beat takes over. That measures by the queue's
-time, so no two clocks need to agree. A queue may also deliver a message twice at once: where the wall clock says that
-no lease has passed since the note, or that the note was written less than a lease from now, the message is hidden for
-the rest. So clocks that disagree by less than a lease can make a takeover later by that much, and never permit one.
-Clocks that are further apart cannot be told from time that has passed. So whoever is about to take over, and did not
-itself see that beat a lease ago by its own steady clock, waits for as long as an owner that lives needs for a beat and
-looks again.
+lease and a margin; who brings the same message again and finds no newer beat takes over. A queue may also deliver a
+message twice at once. So the note says when the beat was read, by the clock of the service that keeps it, which its
+replies tell; no process's own clock matters. Unless a lease lies between the two readings, the message is hidden for
+the rest.
 
 Each message has a note of its own, so that duplicates do not keep each other waiting.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runner.adapters.dynamodb import keys, tasks
@@ -31,18 +27,15 @@ from runner.records import Refusal, RefusalKind
 
 LONGEST_HIDE = 600.0
 MARGIN = 0.1
-LEAST_MARGIN = 1.0
-# Of a lease: longer than agents may take from beat to beat, and so short that an attempt that is then begun can still
-# beat in time for the message that brought it.
-LOOKS_AGAIN = 1 / 3
+# Of the service's clock, in seconds: so much less may have passed between two times that it tells.
+RESOLUTION = 1.0
+LEAST_MARGIN = 2 * RESOLUTION
 # Notes on one task; more duplicates of one message than that have never been seen.
 MOST_NOTES = 8
-# Attempts of which a process knows since when it has seen the same beat.
-WATCHED = 1000
 
 
 class Note(NamedTuple):
-    """The beat that was the last when a message was refused, how often that was a newer one, and when."""
+    """The beat that was the last when a message was refused, how often that was a newer one, and when it was read."""
 
     beat: str
     held: int
@@ -50,20 +43,10 @@ class Note(NamedTuple):
 
 
 class Takeover:
-    """`wait` lets so many seconds pass, by this process's steady clock."""
-
-    def __init__(
-        self,
-        context: Context,
-        finishing: Finishing,
-        beats: Beats,
-        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
+    def __init__(self, context: Context, finishing: Finishing, beats: Beats) -> None:
         self._context = context
         self._finishing = finishing
         self._beats = beats
-        self._wait = wait
-        self._watched: dict[Attempt, tuple[str, float]] = {}
 
     async def contest(
         self, lease: Lease, job: Job, owner: str, standing: Standing, item: TaskItem
@@ -72,29 +55,15 @@ class Takeover:
         attempt = _attempt(lease, job, item)
         if _restarted(item.owner, owner):
             return await self._take(attempt, job, standing, item, "its agent was killed and started anew")
-        note, beat = _note_of(item, lease.message_id), await self._beats.last(attempt)
-        if note is not None and note.beat == beat:
-            silence = self._context.now() - note.at
-            if abs(silence) < self._context.lease:
-                return _held(item, max(LEAST_MARGIN, self._hide - silence))
-            if self._watched_for(attempt, beat) < self._context.lease:
-                await self._wait(LOOKS_AGAIN * self._context.lease)
-                beat = await self._beats.last(attempt)
-            if note.beat == beat:
-                return await self._take(attempt, job, standing, item, f"{item.owner} fell silent")
-        # It lives. The longer it does, the longer this message may sleep.
-        self._watched_for(attempt, beat)
-        fresh = Note(beat, note.held + 1 if note else 0, self._context.now())
-        return await self._note(lease, standing, item, fresh)
-
-    def _watched_for(self, attempt: Attempt, beat: str) -> float:
-        """For how many seconds this process has known that beat, by its steady clock."""
-        now = asyncio.get_running_loop().time()
-        known, since = self._watched.pop(attempt, (beat, now))
-        self._watched[attempt] = (beat, since if known == beat else now)
-        if len(self._watched) > WATCHED:
-            del self._watched[next(iter(self._watched))]
-        return now - self._watched[attempt][1]
+        note, (beat, at) = _note_of(item, lease.message_id), await self._beats.last(attempt)
+        if note is None or note.beat != beat:
+            # It lives. The longer it does, the longer this message may sleep.
+            fresh = Note(beat, note.held + 1 if note else 0, at)
+            return await self._note(lease, standing, item, fresh)
+        silence = at - note.at - RESOLUTION
+        if silence < self._context.lease:
+            return _held(item, min(self._hide, self._hide - silence))
+        return await self._take(attempt, job, standing, item, f"{item.owner} fell silent")
 
     async def show_life(self, attempt: Attempt) -> bool:
         """A beat at once, for those that may be about to take it over. False if somebody has."""

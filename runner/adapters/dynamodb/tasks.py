@@ -50,7 +50,7 @@ class TaskItem:
 
     `lifted`: the round in which it ended as cancelled though that had lifted the cancel, and `settled` is then the one
     before; `resent`: it was sent again since. `ended_at` is only there if the outcome has no time of its own.
-    `notes`: message → (beat, refusals, when), see `takeover`.
+    `not_before` is by the service's clock. `notes`: message → (beat, refusals, when), see `takeover`.
     """
 
     index: int

@@ -252,7 +252,7 @@ def test_a_bag_of_work_is_done_where_no_two_clocks_agree() -> None:
     proven(scene, settings=a_fleet(), behave=steady(90.0))
 
 
-def test_a_backoff_is_longer_by_what_clocks_are_apart_at_most() -> None:
+def test_a_backoff_is_as_long_where_no_two_clocks_agree() -> None:
     backoff = 60.0
 
     def behave(spec: ContainerSpec) -> Behaviour:
@@ -267,6 +267,6 @@ def test_a_backoff_is_longer_by_what_clocks_are_apart_at_most() -> None:
         machine.step_clock(-600.0)
         assert (await world.until_ended(job)).status is Status.SUCCEEDED
         again = seen(world, "begun", f"{job}/0")[1].at
-        assert backoff / 2 <= again - failed <= 600.0 + backoff + 2 * BOOT
+        assert backoff / 2 <= again - failed <= backoff + 2 * BOOT
 
     proven(scene, settings=one_kind(maximum=1), behave=behave)

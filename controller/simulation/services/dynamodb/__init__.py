@@ -2,8 +2,8 @@
 
 Emulated: items with their sizes and limits; condition, update, key condition and filter expressions; consistent and
 eventually consistent reads; pages; transactions and their tokens; batches of PartiQL's inserts and updates; time to
-live; capacity units; the service's errors; and, where `Behaviour` asks for it, late reads, batches read in part,
-conflicts of transactions, and throttling of busy partitions.
+live; capacity units; the service's errors; the date of replies; and, where `Behaviour` asks for it, late reads, batches
+read in part, conflicts of transactions, and throttling of busy partitions.
 
 Not emulated: indexes, streams, backups, projections, the rest of PartiQL, other batches of writes, transactions of
 reads, permissions, tables that take time to come and go.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import formatdate
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -62,9 +64,10 @@ class DynamoDb:
         self._expiry.sweep(self._core.tables.values(), self._core.now(), self.behaviour.lag)
         action: Callable[..., Reply] = getattr(self, f"_{operation}")
         try:
-            return action(**parameters)
+            reply = action(**parameters)
         except Refused as refused:
             raise _translated(operation, str(parameters.get("TableName", "")), refused) from None
+        return {**reply, "ResponseMetadata": _metadata(int(self._core.now()))}
 
     async def close(self) -> None: ...
 
@@ -133,6 +136,12 @@ class DynamoDb:
         if expiry is None:
             return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
         return {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": expiry}}
+
+
+@lru_cache(maxsize=1)
+def _metadata(seconds: int) -> Reply:
+    """As boto3 tells of it: the header in which the service says what time it is, in whole seconds."""
+    return {"HTTPHeaders": {"date": formatdate(seconds, usegmt=True)}}
 
 
 def _returned(asked: str, before: Stored | None, after: Stored | None) -> Reply:
