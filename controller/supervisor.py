@@ -114,7 +114,7 @@ class Supervisor:
                 pause = self._settings.interval
                 self.health = self.health.succeeded(asyncio.get_running_loop().time(), leading=step.leading)
                 self._courtesy.succeeded()
-                if step.sent or refilled:
+                if step.leading and (step.sent or refilled):
                     refilled = await self._refill(pause)
                     continue
             except RunnerError as error:

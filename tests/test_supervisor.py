@@ -159,6 +159,26 @@ def test_whoever_does_not_lead_any_more_sends_no_more_between_two_steps() -> Non
     scene(play)
 
 
+def test_a_step_that_did_not_lead_is_not_followed_by_sending() -> None:
+    async def play(desk: Desk) -> None:
+        desk.settings = SupervisorSettings(window=desk.window, interval=5.0, lease=30.0)
+        running = asyncio.create_task(desk.supervisor("one").run())
+        await desk.submit("a", tasks=10 * desk.window)
+        await asyncio.sleep(0.5)
+        await desk.work(1000)
+        await asyncio.sleep(4.0)
+        assert await desk.waiting()  # sent between two steps
+        await desk.records.resign("one")
+        assert await desk.records.lead("two", 60.0)
+        await asyncio.sleep(1.0)
+        await desk.work(1000)
+        await asyncio.sleep(4.0)
+        assert await desk.waiting() == 0
+        running.cancel()
+
+    scene(play)
+
+
 def test_where_somebody_leads_that_one_sends_the_first_window_too() -> None:
     async def play(desk: Desk) -> None:
         job = Job("a", "a", ("x",), Array.of_size(250), created_at=now())
