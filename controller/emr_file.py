@@ -44,11 +44,13 @@ class GroupSection(Section):
     type: Annotated[str, checked(TypeName)]
     count: Annotated[int, checked(whole(1, 2000))] = 1
     spot: Annotated[bool, checked(flag)] = False
-    bid: Annotated[float, checked(number(0.0001, 1000))] | None = None
+    bid: Annotated[float, checked(number(0.001, 1000))] | None = None
 
     def problems(self) -> Iterator[tuple[Loc, str]]:
         if self.bid is not None and not self.spot:
             yield ("bid",), "is for spot: true"
+        if self.bid is not None and self.bid != round(self.bid, 3):
+            yield ("bid",), f"{self.bid:g} dollars: Amazon EMR takes three decimal places at most"
 
     def group(self) -> InstanceGroup:
         return InstanceGroup(self.type, self.count, self.spot, self.bid)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from controller import submission
-from controller.admission import Offers, check_against
+from controller.admission import Offers, capacity_problems, check_against
 from controller.draft import JobDraft, draft_from, to_job
 from controller.layers import Label, flag
 from controller.ports import Records
@@ -16,8 +17,10 @@ from controller.selectors import select_one
 from controller.submission import Submission, new_job_id
 from controller.users import submitter
 from controller.wiring import Parts
+from runner.batch_settings import job_queue_name
 from runner.errors import RunnerError, Unavailable
 from runner.model import BATCH, EMR, Job
+from runner.ports import Capacity
 from runner.records import JobRecord
 from runner.routing import Routes
 from runner.settings import Settings
@@ -38,8 +41,9 @@ def checked_draft(
         return draft
     if settings.engine == "process" and settings.fleet is None and draft.job.image is not None:
         draft = replace(draft, job=replace(draft.job, bare=True))
-    processes = settings.engine != "docker" and settings.fleet is None
-    check_against(draft, _offers(settings), roles=settings.fleet is not None, processes=processes)
+    here = settings.fleet is None
+    processes = settings.engine != "docker" and here
+    check_against(draft, _offers(settings), roles=not here, processes=processes, here=here)
     return draft
 
 
@@ -50,7 +54,7 @@ def check_elsewhere(draft: JobDraft, settings: Settings) -> None:
     if job.backend == BATCH and settings.batch is not None:
         from controller.adapters.batch.admission import problems as batch_problems
 
-        problems = batch_problems(job, settings.batch)
+        problems = [*batch_problems(job, settings.batch), *_too_large(job, settings)]
     elif job.emr is not None and settings.emr is not None:
         from controller.adapters.emr.admission import problems as emr_problems
 
@@ -58,10 +62,24 @@ def check_elsewhere(draft: JobDraft, settings: Settings) -> None:
     elif job.backend == EMR and job.emr is None:
         problems = [(("backend",), f"{EMR} is for a job with the key emr: see docs/emr.md")]
     else:
+        key = "backend" if job.emr is None else EMR
         missing = f"the settings have no section {job.backend}: write one, see docs/settings.md"
-        problems = [(("backend",), missing)]
+        problems = [((key,), missing)]
     if found := list(problems):
         raise refusal(found, lambda loc: draft.place(*loc))
+
+
+def _too_large(job: Job, settings: Settings) -> Iterator[Problem]:
+    """For the machines of a job queue that `deploy` makes; what others have is not known."""
+    fleet, batch = settings.fleet, settings.batch
+    if fleet is None or batch is None or job.queue not in fleet.queues or job.queue not in batch.queues:
+        return
+    if batch.queues[job.queue].job_queue != job_queue_name(fleet.name, job.queue):
+        return
+    environments = [fleet.environments[name] for name in fleet.queues[job.queue].environments]
+    offered = [Capacity(kind.vcpus, kind.memory) for each in environments for kind in each.instance_types]
+    whole = math.ceil(job.limits.vcpus) + len(job.sidecars)
+    yield from capacity_problems(replace(job, limits=replace(job.limits, vcpus=whole)), offered)
 
 
 def _offers(settings: Settings) -> Offers:

@@ -5,29 +5,46 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any
 
 import pytest
 
 from controller.adapters.batch.backend import BatchBackend
 from controller.simulation.clock import now, run
 from controller.simulation.services.batch_job import Run
-from controller.simulation.services.service import throttled, unreachable
+from controller.simulation.services.service import refused, throttled, unreachable
 from runner.array import Array
 from runner.errors import RunnerError
-from runner.model import Kind, Limits, Retry
-from tests.batch.stage import LEDGERS, Stage, make_stage
-from tests.batch.test_crashes import Killed, Life, mortal
+from runner.model import Kind, Limits, Retry, Rule
+from tests.backends.mortal import Killed, Life, Mortal
+from tests.backends.stage import LEDGERS
+from tests.batch.stage import Stage, make_stage
 
-OPERATIONS = ("submit_job", "describe_jobs", "terminate_job", "list_jobs")
-ARRAYS = (Array.of_size(1), Array.of_size(7), Array.of_size(25), Array((range(3, 9), range(20, 40, 3)), 41))
+OPERATIONS = ("submit_job", "describe_jobs", "terminate_job", "list_jobs", "register_job_definition")
+ARRAYS = (
+    *(Array.of_size(1), Array.of_size(7), Array.of_size(25), Array.of_size(120)),
+    *(Array((range(3, 9), range(20, 40, 3)), 41), Array.of_size(40, "m")),
+)
+RULES = ((), (), (Rule(True, frozenset({Kind.OUT_OF_MEMORY}), memory_factor=2.0),))
 DAY = 86400.0
 
 
 class Chaos:
+    """One or two supervise, whose clocks may be wrong."""
+
     def __init__(self, stage: Stage, random: Random) -> None:
         self.stage, self.random = stage, random
         self.jobs = [f"job{number}" for number in range(random.randint(1, 3))]
-        self.backend: BatchBackend = stage.backend
+        self.skew = random.choice((0.0, 0.0, 300.0, -300.0))
+        self.backends = [self.fresh() for _ in range(random.choice((1, 1, 2)))]
+        stage.items.kept["m"] = ["x" * random.choice((5, 500)) for _ in range(40)]
+
+    def fresh(self, life: Life | None = None) -> BatchBackend:
+        stage = self.stage
+        ports: Any = (stage.aws, stage.records, stage.ledger, stage.items)
+        if life is not None:
+            ports = [Mortal(each, life) for each in ports]
+        return BatchBackend(*ports, stage.settings, lambda: now() + self.skew, self.random.random)
 
     async def submit(self) -> None:
         choose = self.random.choice
@@ -35,8 +52,12 @@ class Chaos:
             await self.stage.submit(
                 name,
                 array=choose(ARRAYS),
+                env=choose(({}, {"EMPTY": ""}, {"LONG": "x" * 4000})),
                 retry=Retry(
-                    retries=choose((0, 2, 5)), backoff=choose((0.0, 5.0)), infra_retries=choose((3, 10))
+                    retries=choose((0, 2, 5)),
+                    backoff=choose((0.0, 5.0, 400.0)),
+                    infra_retries=choose((0, 3, 10)),
+                    rules=choose(RULES),
                 ),
                 limits=Limits(timeout=choose((None, 100.0))),
                 max_parallel=choose((None, None, 3)),
@@ -44,36 +65,66 @@ class Chaos:
             )
 
     async def disturb(self) -> None:
-        stage, random = self.stage, self.random
-        what = random.choices(range(8), (85, 3, 3, 3, 3, 1, 2, 1))[0]
-        if what == 1:
-            self.backend = mortal(stage, Life(random.randint(1, 60), random.random() < 0.5))
-        elif what == 2 and stage.batch.hosts():
-            stage.batch.lose(random.choice(stage.batch.hosts()))
-        elif what == 3:
-            stage.batch.deaf[random.choice(OPERATIONS)] += 1
-        elif what == 4:
-            stage.batch.failing[random.choice(OPERATIONS)].append(random.choice((throttled(), unreachable())))
-        elif what == 5:
-            await stage.cancel(random.choice(self.jobs))
-        elif what == 6:
-            await stage.retry(random.choice(self.jobs))
-        elif what == 7:
-            await asyncio.sleep(random.choice((100.0, 1000.0, 3 * DAY, 9 * DAY)))
+        random = self.random
+        (what,) = random.choices(
+            (self.nothing, self.kill, self.lose, self.fail, self.terminate, self.change, self.leave),
+            (85, 3, 3, 6, 1, 4, 1),
+        )
+        await what()
+
+    async def nothing(self) -> None: ...
+
+    async def kill(self) -> None:
+        life = Life(self.random.randint(1, 60), self.random.random() < 0.5)
+        self.backends[self.random.randrange(len(self.backends))] = self.fresh(life)
+
+    async def lose(self) -> None:
+        if hosts := self.stage.batch.hosts():
+            self.stage.batch.lose(self.random.choice(hosts))
+
+    async def fail(self) -> None:
+        batch, random = self.stage.batch, self.random
+        operation = random.choice(OPERATIONS)
+        if random.random() < 0.5:
+            batch.deaf[operation] += 1
+        else:
+            batch.failing[operation].append(random.choice((throttled(), unreachable(), refused("Client"))))
+        batch.per_second = random.choice((None, None, None, 0.2, 1.0))
+
+    async def terminate(self) -> None:
+        if live := self.stage.live():
+            batch_id = self.random.choice(live).id
+            chosen = self.random.choice((batch_id, batch_id.partition(":")[0]))
+            self.stage.batch._terminate_job(chosen, "by hand")
+
+    async def change(self) -> None:
+        name = self.random.choice(self.jobs)
+        (what,) = self.random.choices(
+            (self.stage.cancel, self.stage.retry, self.remove_definitions), (2, 4, 1)
+        )
+        await what(name)
+
+    async def remove_definitions(self, _job: str) -> None:
+        self.stage.batch.definitions.clear()
+
+    async def leave(self) -> None:
+        await asyncio.sleep(self.random.choice((100.0, 1000.0, 3 * DAY, 9 * DAY)))
 
     async def step(self) -> None:
-        try:
-            await self.stage.step(self.backend)
-        except RunnerError:
-            pass  # the supervisor logs it and goes on
-        except Killed:
-            self.backend = self.stage.another()
+        for at, backend in enumerate(self.backends):
+            try:
+                await self.stage.step(backend)
+            except RunnerError:
+                pass  # the supervisor logs it and goes on
+            except Killed:
+                self.backends[at] = self.fresh()
         await asyncio.sleep(5)
 
     async def settle(self) -> None:
         self.stage.batch.failing.clear()
         self.stage.batch.deaf.clear()
-        self.backend = self.stage.another()
+        self.stage.batch.per_second = None
+        self.backends = [self.fresh()]
         until = now() + DAY
         while await self.stage.records.jobs(unfinished=True):
             assert now() < until, "it does not come to an end"
@@ -92,7 +143,15 @@ class Chaos:
                 numbers = [each.number for each in attempts]
                 assert numbers == sorted(set(numbers))
                 assert len({each.owner for each in attempts}) == len(attempts)
-                assert sum(each.outcome.kind is Kind.SUCCEEDED for each in attempts) <= 1
+                succeeded = [each.owner for each in attempts if each.outcome.kind is Kind.SUCCEEDED]
+                assert len(succeeded) <= 1
+                assert all(self.status_of(owner) == "SUCCEEDED" for owner in succeeded)
+
+    def status_of(self, owner: str) -> str:
+        """Of the Batch job that the attempt was, though it may be forgotten."""
+        batch_id, _, index = owner.partition("#")[0].partition(":")
+        job = self.stage.batch.jobs[batch_id]
+        return (job.children[int(index)] if index else job).status
 
 
 def whims(random: Random) -> Run:
@@ -113,7 +172,7 @@ async def play(seed: int, ledger: str) -> None:
         return whims(random)
 
     chaos = Chaos(await make_stage(program, ledger=ledger), random)
-    chaos.stage.batch.lag = random.choice((0.0, 0.0, 10.0, 40.0))
+    chaos.stage.batch.lag = random.choice((0.0, 0.0, 10.0, 40.0, 200.0))
     await chaos.submit()
     until = now() + random.choice((300.0, 1500.0, 4000.0))
     while now() < until:

@@ -12,7 +12,8 @@ from controller.simulation.services.service import unreachable
 from runner.emr import CONTINUE, Emr, Step
 from runner.errors import Unavailable
 from runner.model import Kind, Limits, Retry, Status
-from tests.emr.stage import LEDGERS, Does, Stage, scene
+from tests.backends.stage import LEDGERS
+from tests.emr.stage import Does, Stage, scene
 
 ONE, TWO = Step("one", args=("one",)), Step("two", args=("two",))
 

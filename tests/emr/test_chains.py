@@ -111,6 +111,62 @@ def test_a_cancel_terminates_the_cluster_and_ends_what_comes_after() -> None:
     scene(scenario, Does(seconds=86400.0))
 
 
+def test_a_cancel_of_the_first_starts_no_cluster_and_retry_of_it_opens_all() -> None:
+    async def scenario(mixed: MixedWorld) -> None:
+        ids = await mixed.chain()
+        await asyncio.sleep(20)
+        await mixed.world.world.cancel(ids[0])
+        await mixed.until_ended(ids[-1])
+        assert await mixed.statuses(ids) == [Status.CANCELLED, Status.FAILED, Status.FAILED]
+        assert not mixed.emr.clusters
+        record = await mixed.world.world.job(ids[0])
+        await submission.retry(mixed.world.records, record, now, downstream=True)
+        await mixed.until_ended(ids[-1])
+        assert await mixed.statuses(ids) == [Status.SUCCEEDED] * 3
+        assert len(mixed.emr.clusters) == 1
+
+    scene(scenario, Does())
+
+
+def test_a_retry_while_the_cancelled_cluster_still_goes_down_starts_another_and_the_chain_goes_on() -> None:
+    async def scenario(mixed: MixedWorld) -> None:
+        ids = await mixed.chain()
+        async with asyncio.timeout(3600):
+            while not mixed.emr.alive():
+                await asyncio.sleep(5)
+        await mixed.world.world.cancel(ids[1])
+        async with asyncio.timeout(300):
+            while mixed.emr.alive():
+                await asyncio.sleep(5)
+        record = await mixed.world.world.job(ids[1])
+        await submission.retry(mixed.world.records, record, now, downstream=True)
+        await mixed.until_ended(ids[-1])
+        assert await mixed.statuses(ids) == [Status.SUCCEEDED] * 3
+        codes = [each.code for each in mixed.emr.clusters.values()]
+        assert codes == ["USER_REQUEST", "ALL_STEPS_COMPLETED"]
+
+    scene(scenario, Does())
+
+
+def test_whoever_supervises_is_killed_again_and_again_and_each_part_runs_once() -> None:
+    does = Does()
+
+    async def scenario(mixed: MixedWorld) -> None:
+        world, ids = mixed.world.world, await mixed.chain()
+        parts = {"after": [ids[0], ids[2]], "name": "last", "command": ["work"], "emr": CLUSTER}
+        ids.append(await mixed.world.submit(**parts))
+        world.start_controller("second")
+        for number in range(20):
+            await asyncio.sleep(29 + 7 * number)
+            list(world.controllers.values())[number % 2].kill()
+        await mixed.until_ended(ids[-1], 20_000)
+        assert await mixed.statuses(ids) == [Status.SUCCEEDED] * 4
+        assert [each.name for each in mixed.emr.clusters.values()] == ["sim/job-2/1/1", "sim/job-4/1/1"]
+        assert len(does.ran) == 2
+
+    scene(scenario, does)
+
+
 def test_a_cluster_is_no_reason_for_machines() -> None:
     async def scenario(mixed: MixedWorld) -> None:
         job_id = await mixed.world.submit(name="alone", command=["work"], emr=CLUSTER)

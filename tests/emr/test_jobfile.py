@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -120,6 +121,14 @@ def test_a_dry_run_prints_a_job_file_that_means_the_same(tmp_path: Path, text: s
         ("emr: {release: emr-7.5.0, main: large}", "emr.main: 'large' is not allowed here"),
         ("emr: {release: emr-7.5.0, main: {type: m6i.xlarge, count: 2}}", "emr.main.count: must be 1"),
         ("emr: {release: emr-7.5.0, main: {type: m6i.xlarge, bid: 1}}", "emr.main.bid: is for spot: true"),
+        (
+            "emr: {release: emr-7.5.0, main: {type: m6i.xlarge, spot: true, bid: 0.0415}}",
+            "emr.main.bid: 0.0415 dollars: Amazon EMR takes three decimal places at most",
+        ),
+        (
+            "emr: {release: emr-7.5.0, main: {type: m6i.xlarge, spot: true, bid: 0.0004}}",
+            "emr.main.bid: 0.0004 is out of bounds; allowed: 0.001",
+        ),
         ("emr: {release: emr-7.5.0, main: m6i.xlarge, task: m6i.xlarge}", "emr.task: needs core"),
         ("emr: {release: emr-7.5.0, main: m6i.xlarge, slave: x}", "emr.slave: unknown key"),
         ("emr: {cluster: x}", "emr.cluster: 'x' is not allowed here"),
@@ -177,7 +186,7 @@ def test_another_backend_is_refused(tmp_path: Path) -> None:
 
 def test_without_a_section_in_the_settings_a_job_is_refused(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(MINIMAL)
-    with pytest.raises(BadInput, match="the settings have no section emr"):
+    with pytest.raises(BadInput, match=r"job.yaml:[0-9]+: emr: the settings have no section emr"):
         checked_draft(Settings(), tmp_path / "job.yaml", {})
 
 
@@ -205,6 +214,25 @@ def test_control_characters_are_refused(tmp_path: Path) -> None:
     settings = Settings(emr=EmrSettings("laptop", "eu-west-1"))
     with pytest.raises(BadInput, match="no control characters"):
         checked_draft(settings, tmp_path / "job.yaml", {"env": {"A": "\x1b[31m"}})
+
+
+@pytest.mark.parametrize(
+    ("emr", "key"),
+    [
+        ({"bootstrap": ["s3://code/a\x01.sh"]}, r"emr\.bootstrap\[0\]"),
+        ({"bootstrap": [{"path": "s3://code/a.sh", "args": ["\x01"]}]}, r"emr\.bootstrap\[0\]"),
+        ({"steps": [{"name": "a", "args": [], "jar": "/a\x01.jar"}]}, r"emr\.steps\[0\]"),
+        ({"steps": [{"name": "a\ufffe", "args": []}]}, r"emr\.steps\[0\]"),
+    ],
+)
+def test_control_characters_are_refused_wherever_they_stand(
+    tmp_path: Path, emr: dict[str, object], key: str
+) -> None:
+    given = {"release": "emr-7.5.0", "main": "m6i.xlarge", "steps": [{"name": "a", "args": []}], **emr}
+    (tmp_path / "job.yaml").write_text(json.dumps({"name": "a", "emr": given}))
+    settings = Settings(emr=EmrSettings("laptop", "eu-west-1"))
+    with pytest.raises(BadInput, match=f"{key}: Amazon EMR takes no control characters"):
+        checked_draft(settings, tmp_path / "job.yaml", {})
 
 
 def test_the_settings_of_one_machine_name_installation_and_region(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from controller.simulation.clock import now
+from controller.simulation.services.emr_cluster import StepRun
 from controller.simulation.services.service import refused
 from runner.emr import CONTINUE, Bootstrap, Emr, InstanceGroup, Step
-from runner.model import Charge, Kind, Retry, Status, TaskId
-from tests.emr.stage import LEDGERS, OWN, SETTINGS, Does, Stage, scene
+from runner.model import Charge, Kind, Limits, Retry, Status, TaskId
+from tests.backends.stage import LEDGERS
+from tests.emr.stage import OWN, SETTINGS, Does, Stage, scene
 
 LOAD = Step("load", args=("spark-submit", "s3://code/load.py"))
 SUM = Step("sum", command=("sum", "up"))
@@ -55,7 +58,7 @@ def test_the_request_says_what_the_job_says() -> None:
         assert [(each["InstanceRole"], each["Market"], each.get("BidPrice")) for each in groups] == [
             ("MASTER", "ON_DEMAND", None),
             ("CORE", "SPOT", None),
-            ("TASK", "SPOT", "0.05"),
+            ("TASK", "SPOT", "0.050"),
         ]
 
     scene(play)
@@ -99,6 +102,23 @@ def test_a_command_has_the_jobs_variables_and_args_are_passed_as_they_are() -> N
         assert {"DAY=2026-01-01", "RUNNER_JOB_ID=a", "AWS_BATCH_JOB_ARRAY_INDEX=0"} <= set(does.ran[1])
 
     scene(play, does)
+
+
+def test_a_command_that_hangs_while_nobody_supervises_ends_some_time_after_the_time_limit() -> None:
+    async def play(stage: Stage) -> None:
+        await stage.submit(limits=Limits(timeout=3600.0))
+        cluster = await stage.until("RUNNING")
+        await asyncio.sleep(4500)
+        assert not cluster.alive
+        assert (await stage.finish()).status is Status.FAILED
+
+    scene(play, hangs)
+
+
+def hangs(words: Sequence[str]) -> StepRun:
+    """For ever, but for coreutils' `timeout`."""
+    limited = words[0] == "timeout"
+    return StepRun(float(words[2]) if limited else 1e9, "exit status 124" if limited else "")
 
 
 def test_the_subnet_is_the_settings() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from controller.adapters.emr.names import Name
 from controller.adapters.emr.requests import words
@@ -26,12 +26,19 @@ def problems(job: Job, _settings: EmrSettings) -> Iterator[Problem]:
     name = Name("x" * 32, known, 999_999, 999_999)
     for at, step in enumerate(job.emr.steps_for(job.command, job.name)):
         loc = ("emr", "steps", at) if job.emr.steps else ("command",)
-        texts = words(job, attempt, step)
-        size = sum(len(text) for text in (*texts, step.jar, name.step(at + 1, step.name)))
+        texts = (*words(job, attempt, step), step.jar, name.step(at + 1, step.name))
+        size = sum(map(len, texts))
         if size > LONGEST_STEP:
             yield (
                 loc,
                 f"{size:,} characters with the job's variables; Amazon EMR takes {LONGEST_STEP:,} in a step",
             )
-        if not all(_TEXT.fullmatch(text) for text in texts):
+        if not _all_taken(texts):
             yield loc, "Amazon EMR takes no control characters, neither here nor in env"
+    for at, script in enumerate(job.emr.bootstrap):
+        if not _all_taken((script.path, *script.args)):
+            yield ("emr", "bootstrap", at), "Amazon EMR takes no control characters"
+
+
+def _all_taken(texts: Iterable[str]) -> bool:
+    return all(_TEXT.fullmatch(text) for text in texts)

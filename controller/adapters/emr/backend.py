@@ -79,12 +79,13 @@ class EmrBackend:
         return await self._restraint.gently(self._start(record, lead))
 
     async def _start(self, record: JobRecord, lead: Lead) -> int:
+        assert record.job.emr is not None
         await self._recorder.claim(record)
         attempt = await self._recorder.begin(record)
         if attempt is None:
             return 0
         watch = self._watches[record.job.id] = new_watch(self._settings.name, record, attempt)
-        await self._advance(record, watch, {}, {}, lead)
+        await self._advance(record, watch, {}, {record.job.emr.cluster: ()}, lead)
         return 1
 
     async def refresh(self, records: Sequence[JobRecord], lead: Lead) -> None:
@@ -128,7 +129,7 @@ class EmrBackend:
         faults = Faults()
         live = {each.id: each for each in await self.service.live(f"{self._settings.name}/")}
         watches = await self._watched(records)
-        listing = await self._borrowed.listing(self._borrowed_since(records, watches))
+        listing = await self._borrowed.listing(self._borrowed_since(records, watches), faults)
         until = asyncio.get_running_loop().time() + AT_LONGEST
         for record in records:
             if (watch := watches.get(record.job.id)) is None:
@@ -140,8 +141,7 @@ class EmrBackend:
             with faults.passed_over("asking Amazon EMR", job=record.job.id):
                 await self._advance(record, watch, live, listing, lead)
             unless_throttled(faults)
-        watched = {watch.cluster for watch in self._watches.values()}
-        await self._own.end_strays(live, watched, lead)
+        await self._own.end_strays(live, self._watches.values(), lead, faults)
         self._swept_at = asyncio.get_running_loop().time()
         faults.raise_first()
         self._restraint.looked()

@@ -20,7 +20,9 @@ from controller.adapters.emr.replies import StepStatus
 from controller.adapters.emr.requests import step_request, steps_of
 from controller.adapters.emr.service import EmrService
 from controller.adapters.emr.watch import Watch, over_time, stopped
+from controller.adapters.managed.restraint import unless_throttled
 from controller.adapters.managed.service import may_have_happened
+from controller.faults import Faults
 from controller.ports import Lead
 from runner.aws import AwsError, Trouble
 from runner.emr import CONTINUE, Emr
@@ -30,6 +32,9 @@ from runner.ports import Clock
 from runner.records import JobRecord
 
 log = structlog.get_logger()
+
+# Of 256 steps that wait or run there, whosever they are. There is no code for it.
+FULL = "Maximum number of active steps"
 
 Listing = Mapping[str, Sequence[StepStatus]]
 """By cluster, the steps of late, the oldest first."""
@@ -42,14 +47,21 @@ class Borrowed:
         self._settings = settings
         self._now = now
 
-    async def listing(self, since: Mapping[str, float]) -> Listing:
-        """`since`: by cluster, how far back. Raises AwsError."""
-        return {each: await self._service.steps(each, at - SKEW) for each, at in since.items()}
+    async def listing(self, since: Mapping[str, float], faults: Faults) -> Listing:
+        """`since`: by cluster, how far back. Without those that cannot be asked. Raises AwsError when throttled."""
+        found: dict[str, Sequence[StepStatus]] = {}
+        for cluster_id, at in since.items():
+            with faults.passed_over("listing steps", cluster=cluster_id):
+                found[cluster_id] = await self._service.steps(cluster_id, at - SKEW)
+            unless_throttled(faults)
+        return found
 
     async def advance(self, record: JobRecord, watch: Watch, listing: Listing, lead: Lead) -> bool:
         """True: the attempt has come to its end. Raises AwsError, StorageError, and what `lead` raises."""
         watch.cluster = _emr(record).cluster
-        steps = await self._own(watch, listing.get(watch.cluster, ()), lead)
+        if watch.cluster not in listing:
+            return False
+        steps = await self._own(watch, listing[watch.cluster], lead)
         unseen = [at for at in watch.added if at > len(steps)]
         if unseen:
             return False
@@ -112,7 +124,8 @@ class Borrowed:
             return of_failed_step(last, steps)
         if last.state == "CANCELLED" and await self._gone(watch):
             return Outcome(Kind.LOST, reason=f"the cluster {watch.cluster} was terminated")
-        why = stopped(record, watch, timed_out=self._timed_out(record, watch, steps))
+        latest = await self._recorder.latest(record)
+        why = stopped(latest, watch, timed_out=self._timed_out(record, watch, steps))
         return of_steps(steps, len(plan), why)
 
     async def _gone(self, watch: Watch) -> bool:
@@ -150,6 +163,8 @@ class Borrowed:
             watch.doubt()
         if error.trouble is not Trouble.REFUSED:
             raise error
+        if FULL in str(error):
+            return False
         outcome = Outcome(Kind.START_ERROR, reason=f"{watch.cluster} does not take the step: {error}")
         await self._finish(record, watch, outcome, steps)
         return True

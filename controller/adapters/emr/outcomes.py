@@ -40,7 +40,7 @@ def _kind_of(
 ) -> Outcome:
     if cluster.code == "ALL_STEPS_COMPLETED" and _failed(steps) is None:
         return _completed(steps)
-    if cluster.code == "USER_REQUEST" and _all_done(steps):
+    if cluster.code in ("USER_REQUEST", "STEP_FAILURE") and _all_done(steps):
         return _succeeded(steps)
     if cluster.code == "USER_REQUEST":
         return when_stopped(stopped, f"somebody terminated the cluster {cluster.id}")

@@ -6,7 +6,7 @@ Amazon EMR ends it after its last step, or the first that fails; we do when the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -20,7 +20,9 @@ from controller.adapters.emr.replies import LIVE, Cluster, Machine
 from controller.adapters.emr.requests import cluster_request
 from controller.adapters.emr.service import EmrService
 from controller.adapters.emr.watch import Watch, over_time, stopped
+from controller.adapters.managed.restraint import unless_throttled
 from controller.adapters.managed.service import may_have_happened
+from controller.faults import Faults
 from controller.ports import Lead, Records
 from runner.aws import AwsError, Trouble
 from runner.emr_settings import EmrSettings
@@ -143,7 +145,8 @@ class OwnClusters:
         steps = await self._service.steps(cluster.id)
         machines = await self._machines(cluster)
         ran = (cluster.ended or self._now()) - cluster.ready if cluster.ready is not None else 0.0
-        why = stopped(record, watch, timed_out=over_time(record, ran + ROUNDING))
+        latest = await self._recorder.latest(record)
+        why = stopped(latest, watch, timed_out=over_time(record, ran + ROUNDING))
         outcome = of_cluster(cluster, steps, machines, why)
         cost = estimated_cost(machines, cluster.ended or self._now())
         emr = record.job.emr
@@ -158,25 +161,37 @@ class OwnClusters:
         await self._recorder.finish(record.job, watch.attempt, outcome)
 
     async def _machines(self, cluster: Cluster) -> Sequence[Machine]:
-        """What cannot be learned never keeps an attempt from being recorded."""
+        """What may not be learned never keeps an attempt from being recorded."""
         try:
             return await self._service.machines(cluster.id)
         except AwsError as error:
-            if error.trouble is Trouble.THROTTLED:
-                raise
+            if error.trouble not in (Trouble.DENIED, Trouble.REFUSED):
+                raise  # another time it can be learned, and may tell who pays
             log.info("cannot learn what machines a cluster had", cluster=cluster.id, error=str(error))
             return ()
 
-    async def end_strays(self, live: Live, watched: set[str], lead: Lead) -> None:
-        """Terminate what still lives though its attempt is over, or another is in its place. Raises AwsError,
-        StorageError, and what `lead` raises."""
+    async def end_strays(self, live: Live, watches: Collection[Watch], lead: Lead, faults: Faults) -> None:
+        """Terminate what still lives though its attempt is over, or another is in its place. Raises what `lead` does,
+        and AwsError when throttled."""
+        watched = {str(watch.name): watch for watch in watches if watch.cluster}
         for cluster in live.values():
-            if cluster.id not in watched and await self._stray(cluster, live):
-                await lead()
-                log.warning("terminating a cluster that nobody waits for", cluster=cluster.id)
-                await self._service.terminate([cluster.id])
+            instead = watched.get(cluster.name)
+            if instead is not None and instead.cluster == cluster.id:
+                continue
+            with faults.passed_over("looking for clusters that nobody waits for", cluster=cluster.id):
+                if await self._stray(cluster, live, instead):
+                    await self._end_stray(cluster, instead, lead)
+            unless_throttled(faults)
 
-    async def _stray(self, cluster: Cluster, live: Live) -> bool:
+    async def _end_stray(self, cluster: Cluster, instead: Watch | None, lead: Lead) -> None:
+        await lead()
+        if instead is not None:  # whoever was frozen and started this one late has noted it since
+            await self._recorder.annotate(instead.attempt, instead.notes)
+        log.warning("terminating a cluster that nobody waits for", cluster=cluster.id)
+        await self._service.terminate([cluster.id])
+
+    async def _stray(self, cluster: Cluster, live: Live, instead: Watch | None) -> bool:
+        """`instead`: the attempt with that name, if it has another cluster."""
         name = name_in(cluster.name)
         if name is None or name.installation != self._settings.name:
             return False
@@ -185,7 +200,7 @@ class OwnClusters:
             return False
         task = await self._records.task(task_of(record))
         if task is not None and task.status is Status.RUNNING and task.attempt == name.number:
-            known = task.metadata.get(history.CLUSTER)
+            known = instead.cluster if instead else task.metadata.get(history.CLUSTER)
             twins = [each for each in live.values() if each.name == cluster.name]
             if cluster.id == (known or min(twins, key=_age).id):
                 return False

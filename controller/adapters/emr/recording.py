@@ -35,6 +35,10 @@ class Recorder:
         if window.indices and window.round == record.round:
             await self._records.sent(record.job.id, window)
 
+    async def latest(self, record: JobRecord) -> JobRecord:
+        """As it is now: it may have been read before a cancel that others have carried out since."""
+        return await self._records.job(record.job.id) or record
+
     async def begin(self, record: JobRecord) -> Attempt | None:
         """The task's next attempt; None if it may not begin now, or another has begun it."""
         task = await self._records.task(task_of(record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from controller.adapters.emr.names import TAG, Name
@@ -12,6 +13,9 @@ from runner.model import Attempt, Job
 
 # What Amazon EMR's own role policies want to see on a cluster.
 MANAGED = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
+
+# By so many seconds a command outlives its job's time limit, if nobody ends it then.
+LATER = 600
 
 Json = dict[str, Any]
 
@@ -67,12 +71,15 @@ def step_request(job: Job, attempt: Attempt, name: Name, position: int, step: St
 
 
 def words(job: Job, attempt: Attempt, step: Step) -> tuple[str, ...]:
-    """What the jar is told. A command's process has no variables but through `env`."""
+    """What the jar is told. A command's process has no variables but through `env`, and where nobody supervises no time
+    limit but by `timeout`."""
     if not step.command:
         return step.args
     assert step.jar == COMMAND_RUNNER
     variables = task_environment(job, attempt, None)
-    return ("env", *(f"{key}={value}" for key, value in variables.items()), *step.command)
+    limit = job.limits.timeout
+    limited = () if limit is None else ("timeout", "--kill-after=60", str(math.ceil(limit) + LATER))
+    return (*limited, "env", *(f"{key}={value}" for key, value in variables.items()), *step.command)
 
 
 def _group(role: str, group: InstanceGroup) -> Json:
@@ -84,7 +91,7 @@ def _group(role: str, group: InstanceGroup) -> Json:
         "Market": "SPOT" if group.spot else "ON_DEMAND",
     }
     # Without a bid Amazon EMR pays up to the price on demand.
-    return given if group.bid is None else {**given, "BidPrice": f"{group.bid:.4f}".rstrip("0").rstrip(".")}
+    return given if group.bid is None else {**given, "BidPrice": f"{group.bid:.3f}"}
 
 
 def _bootstrap(position: int, bootstrap: Bootstrap) -> Json:

@@ -8,10 +8,12 @@ from typing import Any
 
 from controller.adapters.emr.replies import LIVE, Cluster, Machine, StepStatus, cluster, machine, step
 from controller.adapters.managed.service import ManagedService
-from runner.aws import AwsError, Reply
+from runner.aws import AwsError, Reply, Trouble
 
 TERMINATED_AT_ONCE = 10
 UNKNOWN = frozenset({"InvalidRequestException", "ValidationException"})
+# Its reference gives them the status 400, as if the request were at fault.
+INTERNAL = frozenset({"InternalServerError", "InternalServerException"})
 ROLES = ("MASTER", "CORE", "TASK")
 
 Json = dict[str, Any]
@@ -87,6 +89,14 @@ class EmrService(ManagedService):
             StepIds=sorted(steps),
             StepCancellationOption="TERMINATE_PROCESS",
         )
+
+    async def _once(self, operation: str, parameters: Json) -> Reply:
+        try:
+            return await super()._once(operation, parameters)
+        except AwsError as error:
+            if error.code in INTERNAL:
+                error.trouble = Trouble.SERVER
+            raise
 
     async def _clusters(self, **asked: Any) -> AsyncIterator[Cluster]:
         async for page in self._pages("list_clusters", "Clusters", **asked):

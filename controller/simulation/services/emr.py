@@ -7,7 +7,8 @@ learns late (`lag`); bootstrap and validation failures, lost machines; throttlin
 after two months.
 
 What the documents leave open is decided so: RunJobFlow with the same parameters makes another cluster (it has no client
-token); an id that nobody has is refused with InvalidRequestException; steps of a cluster whose machines are lost are
+token); an id that nobody has is refused with InvalidRequestException; a cluster whose steps failed but were to continue
+ends TERMINATED with STEP_FAILURE, as people's rules for its events say; steps of a cluster whose machines are lost are
 INTERRUPTED, of one that is terminated CANCELLED.
 
 Not emulated: instance fleets, scaling, concurrent steps, idle termination.
@@ -154,7 +155,9 @@ class SimulatedEmr(RateLimited):
                 "A job flow that is shutting down, terminated, or finished may not be modified."
             )
         if sum(step.state in ("PENDING", "RUNNING") for step in cluster.steps) + len(Steps) > MOST_STEPS:
-            raise _validation("Maximum number of active steps exceeded")
+            raise _validation(
+                "Maximum number of active steps(State = 'Running', 'Pending' or 'Cancel_Pending') for cluster exceeded."
+            )
         for given in Steps:
             _check_step(given)
         added = [self._step(each) for each in Steps]

@@ -13,6 +13,8 @@ from controller.simulation.clock import now
 
 LIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 OVER = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+# Some failed, which were to continue: the code is STEP_FAILURE, the state all the same TERMINATED.
+COMPLETED_WITH_ERRORS = "Steps completed with errors"
 
 Json = dict[str, Any]
 
@@ -172,6 +174,8 @@ class Cluster:
             self._then(run.seconds, lambda: self._step_over(waiting, run.failure))
         elif self.keep:
             self.state = "WAITING"
+        elif any(step.state == "FAILED" for step in self.steps):
+            self.go_down("STEP_FAILURE", COMPLETED_WITH_ERRORS)
         else:
             self.go_down("ALL_STEPS_COMPLETED", "Steps completed")
 
@@ -208,7 +212,7 @@ class Cluster:
         self._then(self.pace.terminating, self._is_down)
 
     def _is_down(self) -> None:
-        good = self.code in ("ALL_STEPS_COMPLETED", "USER_REQUEST")
+        good = self.code in ("ALL_STEPS_COMPLETED", "USER_REQUEST") or self.reason == COMPLETED_WITH_ERRORS
         self.state, self.ended = "TERMINATED" if good else "TERMINATED_WITH_ERRORS", now()
         for instance in self.instances:
             instance.end("CLUSTER_TERMINATED", "Cluster was terminated.")
