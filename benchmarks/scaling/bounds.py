@@ -11,17 +11,17 @@ Both only use what holds for any schedule with at most K launches:
 - machine-hours are at least the boots of the K launches, as far as they were lived through, and the work in full
   machines; tasks of one length take whole waves of a machine's slots; the longest task keeps one machine.
 
-Who launches more often than is looked at has no more machines at a time; where each is reclaimed at a time of its own,
-he ends no earlier than if none ever were. Left out, so that the bound can only be too low: idling between arrivals,
-work lost to reclaims, packing, the order of the queue, what it takes to notice anything. Not thought of: launching a
-machine, learning that it boots slowly, and ending it at once to try another.
+Left out, so that the bound can only be too low: idling between arrivals, packing, the order of the queue, what it takes
+to notice anything. Not thought of: fishing, which is to end a machine oneself, be it while it boots, and to launch
+others later in its place, until only such are left as boot fast and are not reclaimed for long (`in_turn`).
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from controller.simulation.model.conditions import HOUR
 from controller.simulation.model.workload import Bag
@@ -79,6 +79,23 @@ class _Suffix:
     slots: int
 
 
+def in_turn(boots_and_lives: Sequence[tuple[float, float]], at_once: int, notice: float) -> list[Launch]:
+    """When each of so many launches can be asked for at the earliest, where all work is there from the beginning.
+
+    A launch's life, until it is told to go, is drawn by its number, and nobody can choose: so the first `at_once` are
+    asked for at 0, and each later one when one of those before it goes. Launched in their order as soon as there is a
+    place, all begin as early as they can: a place that is taken later is not free sooner. Who ends machines himself
+    does no more work with those than if he had kept them; and if he never has more machines afterwards than he was
+    left with, he could have kept them, and launched all others when he did.
+    """
+    free, found = [0.0] * at_once, []
+    for boot, life in boots_and_lives:
+        asked = free[0]
+        heapq.heapreplace(free, asked + life)
+        found.append(Launch(asked, boot, asked + life, notice))
+    return found
+
+
 Curve = Sequence[tuple[float, float]]
 """For each number of launches the earliest end, in seconds, and the dollars that are spent at least."""
 
@@ -89,9 +106,9 @@ def curve(part: Part) -> Curve:
     for fewest, most in _choices(part):
         hours = (sum(launch.paid for launch in fewest) + whole) / HOUR
         found.append((_end(part, suffixes, most), part.price * hours))
-    if len({launch.gone for launch in part.launches}) > 1:
-        spared = [replace(launch, gone=math.inf) for launch in part.launches[: part.at_once]]
-        found.append((_end(part, suffixes, spared), found[-1][1]))
+    if len(part.launches) > part.at_once:
+        # Who launches more often than is looked at, launches those later than the last that is.
+        found.append((min(found[-1][0], part.launches[-1].asked), found[-1][1]))
     return [(end, dollars) for end, dollars in found if end < math.inf]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 from benchmarks.scaling import baselines, bounds, hindsight
-from benchmarks.scaling.bounds import Launch, Part
+from benchmarks.scaling.bounds import Launch, Part, in_turn
 from benchmarks.scaling.workloads import BOOT, Case, Maker
 from controller.simulation.model.conditions import Conditions
 from controller.simulation.model.groups import NOTICE, draws
@@ -152,43 +153,57 @@ def routes_of(case: Case, **more: Any) -> Routes:
 
 def bound(case: Case, seed: int) -> list[float]:
     """The least cost for each of `WORTHS`, in dollars."""
+    curves = [bounds.curve(part) for part in parts(case, seed)]
+    return [bounds.least_cost(curves, worth) for worth in WORTHS]
+
+
+def parts(case: Case, seed: int) -> list[Part]:
+    """By environment, those that have something to do."""
     routes = routes_of(case)
     divided: dict[str, list[Bag]] = {}
     for bag in case.workload.bags:
         divided.setdefault(_environment(bag, routes), []).append(bag)
-    curves = [
-        bounds.curve(_part(divided[each.name], each, routes, case.conditions, seed))
+    return [
+        _part(divided[each.name], each, routes, case.conditions, seed)
         for each in case.environments
         if each.name in divided
     ]
-    return [bounds.least_cost(curves, worth) for worth in WORTHS]
 
 
 def _part(
     bags: Sequence[Bag], environment: Environment, routes: Routes, conditions: Conditions, seed: int
 ) -> Part:
-    count = environment.maximum * (LAUNCHES if conditions.hazard else 1.0)
-    fate = draws(conditions, environment, str(seed), int(count))
     gone = min(
         (each.at for each in conditions.reclaims if each.environment == environment.name), default=None
     )
-    shortest = conditions.boot * (1 - conditions.jitter)
-    launches = [
-        # Of machines that all go at once, who knows it launches none that would not be up by then; which those are is
-        # not known here, so all boot as fast as any.
-        Launch(asked, boot, asked + life, NOTICE)
-        if gone is None
-        else Launch(asked, shortest, min(asked + life, gone), NOTICE)
-        for asked, (boot, life) in zip(_asked(conditions, environment.name, len(fate)), fate, strict=True)
-    ]
     return Part(
         bags=bags,
         machine=routes.machine(environment.name),
         price=environment.price or 0.0,
-        launches=launches,
+        launches=_launches(bags, environment, conditions, seed, gone),
         at_once=environment.maximum,
         again=[] if gone is None else [_again(conditions, environment.name, gone)] * environment.maximum,
     )
+
+
+def _launches(
+    bags: Sequence[Bag], environment: Environment, conditions: Conditions, seed: int, gone: float | None
+) -> Sequence[Launch]:
+    most = environment.maximum
+    fate = draws(conditions, environment, str(seed), int(LAUNCHES * most))
+    asked = _asked(conditions, environment.name, most)
+    if gone is not None:
+        # Who knows it launches none that would not be up by then; which those are is not known here, so all boot as
+        # fast as any.
+        shortest = conditions.boot * (1 - conditions.jitter)
+        return [
+            Launch(at, min(shortest, life), gone, NOTICE) for at, (_, life) in zip(asked, fate, strict=False)
+        ]
+    reclaimed = any(life < math.inf for _, life in fate)
+    if reclaimed and not any(asked) and not any(bag.arrival for bag in bags):
+        return in_turn(fate, most, NOTICE)
+    # Of those that are reclaimed one by one while others end themselves, all may live as long as they are needed.
+    return [Launch(at, min(boot, life)) for at, (boot, life) in zip(asked, fate, strict=False)]
 
 
 def _asked(conditions: Conditions, environment: str, count: int) -> list[float]:

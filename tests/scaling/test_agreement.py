@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from controller.simulation.model.conditions import Conditions
@@ -19,6 +21,8 @@ from tests.fleets import on_demand
 
 TASKS, SECONDS = 60, 100.0
 HOUR = 3600.0
+# By then the first step is over. What is submitted during one may be sent twice, and looks like twice the work.
+SETTLED = 2.0
 
 
 def settings(worth: float) -> Settings:
@@ -30,6 +34,7 @@ def whole_system(worth: float, seed: int) -> tuple[float, float, int]:
 
     async def scene(world: World) -> tuple[float, float, int]:
         world.start_controller()
+        await asyncio.sleep(SETTLED)
         job = await world.submit(array=TASKS)
         began = next(iter(world.history.of("registered"))).at
         await world.until_ended(job)
@@ -58,4 +63,4 @@ def test_both_tell_nearly_the_same(worth: float) -> None:
     found = model(worth, 0)
     assert found.launched == machines
     assert found.makespan == pytest.approx(makespan, rel=0.05)
-    assert found.machine_hours == pytest.approx(hours, rel=0.15)
+    assert found.machine_hours == pytest.approx(hours, rel=0.05)

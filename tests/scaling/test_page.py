@@ -28,6 +28,10 @@ def test_the_chart_shows_what_was_measured(summary: Summary) -> None:
     assert draw(summary) == CHART.read_text()
 
 
+def test_nobody_was_below_the_bound(summary: Summary) -> None:
+    assert min(ratio for row in summary.content["runs"] for ratio in row["ratios"].values()) >= 1.0
+
+
 def test_every_table_is_on_the_page() -> None:
     assert set(re.findall(r"<!-- table: (\w+) -->", PAGE.read_text())) == set(TABLES)
 
