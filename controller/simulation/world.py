@@ -151,7 +151,8 @@ class World:
         check_against(draft, offers, roles=True, processes=False)
         manifests = S3Manifests(aws, self.bucket)
         job = await to_job(draft, id=job_id, now=process.now, manifests=manifests, after=draft.after)
-        window = self.settings.supervisor.window
+        led = (await self.of.ledger(process, aws, process.name, random).supervision()).led
+        window = 0 if led else self.settings.supervisor.window
         stored = await submission.submit(records, queue, job, window, self.routes)
         await queue.close()
         return stored.record.job.id

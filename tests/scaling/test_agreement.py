@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from controller.simulation.model.conditions import Conditions
@@ -21,8 +19,6 @@ from tests.fleets import on_demand
 
 TASKS, SECONDS = 60, 100.0
 HOUR = 3600.0
-# By then the first step is over. What is submitted during one may be sent twice, and looks like twice the work.
-SETTLED = 2.0
 
 
 def settings(worth: float) -> Settings:
@@ -34,7 +30,6 @@ def whole_system(worth: float, seed: int) -> tuple[float, float, int]:
 
     async def scene(world: World) -> tuple[float, float, int]:
         world.start_controller()
-        await asyncio.sleep(SETTLED)
         job = await world.submit(array=TASKS)
         began = next(iter(world.history.of("registered"))).at
         await world.until_ended(job)

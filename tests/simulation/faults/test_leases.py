@@ -216,7 +216,7 @@ def test_an_attempt_that_was_taken_over_is_stopped_at_its_next_beat() -> None:
         await world.until(lambda: not machine.site.daemon.running, look=0.1)
         assert time() - taken_at <= BEAT + 1.0
         assert [event.by for event in seen(world, "recorded", str(task))] == [stranger.name]
-        assert said(world, "attempt ended", attempt=f"{task}#1", stands="False")
+        await world.until(lambda: said(world, "attempt ended", attempt=f"{task}#1", stands="False"))
         assert not said(world, "execution failed")
 
     play(scene, settings=one_kind(), behave=steady(400.0))
