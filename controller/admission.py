@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from controller.draft import JobDraft
@@ -15,14 +16,18 @@ Offers = Mapping[str, Sequence[Capacity]]
 """By queue, what each kind of its machines offers to tasks."""
 
 
-def check_against(draft: JobDraft, offers: Offers, *, roles: bool = True, processes: bool = True) -> None:
-    """`roles`: whether tasks can be given one. `processes`: commands may run outside containers. Raises BadInput."""
+def check_against(
+    draft: JobDraft, offers: Offers, *, roles: bool = True, processes: bool = True, here: bool = False
+) -> None:
+    """`roles`: whether tasks can be given one. `processes`: commands may run outside containers. `here`: they run on
+    this machine. Raises BadInput."""
     job = draft.job
     every = [each for offered in offers.values() for each in offered]
     problems = [
         *_queue_problems(job.queue, offers),
         *(_process_problems(job, allowed=processes) if job.engine == "process" else ()),
-        *_capacity_problems(job, offers.get(job.queue, every)),
+        *capacity_problems(job, offers.get(job.queue, every)),
+        *(_absent_mounts(job) if here else ()),
     ]
     if job.role is not None and not roles:
         problems.append((("role",), "tasks can act in a role in mode fleet only: leave it out here"))
@@ -49,7 +54,14 @@ def _process_problems(job: Job, *, allowed: bool) -> Iterator[Problem]:
             yield ("sidecars", number, "command"), "missing: without its image a sidecar needs a command"
 
 
-def _capacity_problems(job: Job, offered: Sequence[Capacity]) -> Iterator[Problem]:
+def _absent_mounts(job: Job) -> Iterator[Problem]:
+    for position, mount in enumerate(job.mounts):
+        if not os.path.exists(mount.source):
+            yield ("mounts", position), f"{shown(mount.source)} does not exist"
+
+
+def capacity_problems(job: Job, offered: Sequence[Capacity]) -> Iterator[Problem]:
+    """Whether none of the machines holds a task."""
     vcpus, memory = job.limits.vcpus, job.limits.memory + job.sidecar_memory
     if any(vcpus <= each.vcpus and memory <= each.memory for each in offered):
         return

@@ -75,10 +75,7 @@ def _secrets(model: JobFile, layers: Layers) -> tuple[Secret, ...]:
 
 
 def absent_files(job: Job) -> Iterator[tuple[Loc, str]]:
-    """Mounts and secrets whose file is not there."""
-    for position, mount in enumerate(job.mounts):
-        if not os.path.exists(mount.source):
-            yield ("mounts", position, "source"), f"'{printable(mount.source)}' does not exist"
+    """Secrets whose file is not there."""
     for secret in job.secrets:
         if secret.source == "file" and not os.path.isfile(secret.reference):
             yield ("secrets", secret.name, "file"), f"'{printable(secret.reference)}' is not a file"

@@ -39,7 +39,8 @@ def _ended_job(situation: Situation) -> Iterator[Reason]:
     if record.status is Status.SUCCEEDED:
         took = job_duration(record, situation.now)
         in_time = "" if took is None else f" in {format_duration(took)}"
-        yield Reason("succeeded", f"All of its {counts.succeeded} tasks succeeded{in_time}{when}.")
+        tasks = "Its one task" if counts.succeeded == 1 else f"All of its {counts.succeeded} tasks"
+        yield Reason("succeeded", f"{tasks} succeeded{in_time}{when}.")
     elif record.ending is not None:
         code = "cancelled" if record.status is Status.CANCELLED else "ended_early"
         yield Reason(code, f"It ended as a whole{when}: {record.ending.reason}.")

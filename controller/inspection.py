@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +17,6 @@ from runner.ports import Queue, Supervision
 from runner.records import JobRecord, TaskRecord
 from runner.routing import Routes
 from runner.settings import BATCH, Settings
-
-NO_MACHINES = Reason(
-    "no_machines", "It is for machines of this installation's own, and in mode batch there are none."
-)
 
 FAILURES_READ = 5
 RETRYING_READ = 3
@@ -52,9 +48,9 @@ async def inspect(
         attempts=await records.attempts(task) if task else (),
     )
     if job.backend:
-        return replace(situation, elsewhere=await _elsewhere(backends or {}, record, now))
+        return replace(situation, elsewhere=await _elsewhere(backends or {}, record, supervision, now))
     if settings.mode == BATCH:
-        return replace(situation, elsewhere=[NO_MACHINES])
+        return replace(situation, elsewhere=[_no_machines(job)])
     routes = Routes.of(settings)
     channel = _channel(routes, job, found)
     return replace(
@@ -68,19 +64,42 @@ async def inspect(
     )
 
 
-async def _elsewhere(backends: Mapping[str, Backend], record: JobRecord, now: float) -> Sequence[Reason]:
+def _no_machines(job: Job) -> Reason:
+    text = (
+        "It is for machines of this installation's own, and in mode batch there are none: end it with "
+        f"`runner-controller cancel {job.id}` and submit it again, or give it machines with mode: fleet, and "
+        "`batch: {}` beside for the others."
+    )
+    return Reason("no_machines", text)
+
+
+async def _elsewhere(
+    backends: Mapping[str, Backend], record: JobRecord, supervision: Supervision, now: float
+) -> Sequence[Reason]:
     """What its backend says of tasks that wait, and of clusters that also come up while a task counts as running."""
     backend = backends.get(record.job.backend)
     if backend is None:
-        text = f"The settings have no section {record.job.backend} any more, so nobody looks after it."
+        text = (
+            f"The settings have no section {record.job.backend} any more, so nobody looks after it: write it again; "
+            "what went on meanwhile is then recorded, as long as it is remembered there."
+        )
         return [Reason("unknown_backend", text)]
     waiting = record.counts.runnable or (record.job.backend == EMR and record.counts.running)
     if record.status.terminal or record.released_at is None or not waiting:
         return ()
     try:
-        return await backend.reasons(record, now)
+        return [*_troubles(supervision), *await backend.reasons(record, now)]
     except RunnerError as error:
         return [Reason("backend_silent", f"What keeps it cannot be told: {error}")]
+
+
+def _troubles(supervision: Supervision) -> Iterator[Reason]:
+    try:
+        trouble = decode_note(supervision.note).trouble
+    except DecodeError:
+        return
+    if trouble and supervision.led:
+        yield Reason("supervisor_trouble", f"What whoever supervises met with the last time: {trouble}")
 
 
 def _channel(routes: Routes, job: Job, task: TaskRecord | None) -> str:

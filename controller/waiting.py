@@ -16,6 +16,7 @@ from runner.errors import NotFound
 from runner.model import Status
 from runner.ports import Supervision
 from runner.records import JobRecord, Note
+from runner.settings import BATCH
 
 if TYPE_CHECKING:
     from controller.supervisor import Supervisor
@@ -72,10 +73,21 @@ async def until_ended(
             await asyncio.wait((running,), timeout=pause)
             if running.done():
                 running.result()  # raises what no supervisor goes on after
-            view = await watch.look(await troubles.look())
+            view = await watch.look(await troubles.look() or _stranded(parts, view))
             show(view)
             if view.ended:
                 return view.jobs
+
+
+def _stranded(parts: Parts, view: View) -> str:
+    """Of jobs that were submitted with other settings."""
+    for record in (*view.parents, *view.jobs):
+        backend = record.job.backend
+        runs = backend in parts.backends if backend else parts.settings.mode != BATCH
+        if not (runs or record.status.terminal):
+            name, job_id = record.job.name, record.job.id
+            return f"{name} runs nowhere with these settings: runner-controller explain {job_id}"
+    return ""
 
 
 def _trouble(parts: Parts) -> str:

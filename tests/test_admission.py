@@ -43,6 +43,43 @@ def refused(settings: Settings, **keys: object) -> str:
     return str(error.value)
 
 
+@pytest.fixture
+def on_batch(tmp_path: Path) -> Settings:
+    """The same, and a queue whose job queue is the user's own."""
+    theirs = "  theirs: {environments: [small]}\nfleet:"
+    text = FLEET.replace("mode: fleet", "mode: batch").replace("fleet:", theirs, 1)
+    (tmp_path / "runner.yaml").write_text(f"{text}batch: {{queues: {{theirs: {{job_queue: own}}}}}}\n")
+    return load_settings(None, {}, tmp_path)
+
+
+def test_on_aws_batch_a_task_must_fit_on_a_whole_machine_of_its_queue(on_batch: Settings) -> None:
+    assert draft(on_batch, memory="31GiB", vcpus=16) == "default"
+    expected = "--memory: a task needs 33GiB; the largest machine has 32GiB"
+    assert refused(on_batch, memory="33GiB") == expected
+
+
+def test_on_aws_batch_sidecars_take_whole_vcpus(on_batch: Settings) -> None:
+    sidecars = [{"name": "s", "image": "i", "memory": "64MiB"}]
+    assert draft(on_batch, vcpus=14.5, sidecars=sidecars) == "default"
+    expected = "--vcpus: a task needs 17 vCPUs; the largest machine has 16"
+    assert refused(on_batch, vcpus=15.5, sidecars=sidecars) == expected
+
+
+@pytest.mark.parametrize("name", ["settings", "on_batch"])
+def test_what_is_mounted_is_on_the_machines_and_not_here(name: str, request: pytest.FixtureRequest) -> None:
+    there = request.getfixturevalue(name)
+    assert draft(there, mounts=["/mnt/efs/nowhere-here:/data"]) == "default"
+
+
+def test_what_is_mounted_from_this_machine_must_be_there(tmp_path: Path) -> None:
+    here = load_settings(None, {}, tmp_path)
+    assert "'/mnt/efs/nowhere-here' does not exist" in refused(here, mounts=["/mnt/efs/nowhere-here:/data"])
+
+
+def test_the_machines_of_somebodys_own_job_queue_are_not_known(on_batch: Settings) -> None:
+    assert draft(on_batch, memory="500GiB", queue="theirs") == "theirs"
+
+
 def test_a_job_that_a_machine_of_its_queue_holds_is_taken(settings: Settings) -> None:
     assert draft(settings, memory="60GiB", vcpus=16, queue="big") == "big"
 

@@ -205,7 +205,6 @@ NUMBERED = "must be a whole number, not"
         ("mounts: ['.:/scratch/x']", "mounts[0]: '/scratch/x' is not free"),
         ("mounts: ['.://runner/.']", "mounts[0]: '//runner/.' is not free"),
         ("mounts: ['.:/a', '.:/a/']", "mounts[1]: '/a' stands twice"),
-        ("mounts: ['nowhere:/a']", "mounts[0]: '"),
         ("mounts: [{source: ., target: /a, writable: yes}]", "mounts[0].writable: must be true or false, no"),
         ("secrets: {A: {}}", "secrets.A: exactly one of file (a path), env (a variable's name) and arn must"),
         ("secrets: {A: {file: a, env: B}}", "secrets.A: exactly one of file"),

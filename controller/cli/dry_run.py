@@ -8,28 +8,32 @@ from dataclasses import replace
 import click
 import yaml
 
-from controller.cli.output import Format, line, print_json
+from controller.cli.output import Format, line, print_json, remark
 from controller.draft import JobDraft
 from controller.dry_run import Shard, job_keys, shards
 from controller.reproduce import HERE, Again, again, docker_line, process_line
 from controller.wiring import process_environment
-from runner.model import Job, Status, TaskId
+from runner.batch_settings import BatchSettings
+from runner.model import BATCH, Job, Status, TaskId
 from runner.records import TaskRecord
+from runner.settings import Settings
 
 # There is no id before there is a job.
 ID = "JOBID"
 
 
-async def print_dry_run(draft: JobDraft, output: Format, docker_host: str | None) -> None:
+async def print_dry_run(draft: JobDraft, output: Format, settings: Settings) -> None:
     found = await shards(draft)
-    if output is Format.JSON:
-        print_json(_object(draft, found, docker_host))
-    elif output is Format.TABLE:
-        _print_text(draft, found, docker_host)
-
-
-def _object(draft: JobDraft, found: list[Shard], docker_host: str | None) -> dict[str, object]:
     first = _first_attempt(draft.job, found[0])
+    if draft.job.backend == BATCH and settings.batch is not None:
+        first = _on_batch(first, settings.batch, found[0])
+    if output is Format.JSON:
+        print_json(_object(draft, found, first, settings.docker_host))
+    elif output is Format.TABLE:
+        _print_text(draft, found, first, settings.docker_host)
+
+
+def _object(draft: JobDraft, found: list[Shard], first: Again, docker_host: str | None) -> dict[str, object]:
     return {
         "job": job_keys(draft),
         "size": draft.job.array.size,
@@ -39,7 +43,7 @@ def _object(draft: JobDraft, found: list[Shard], docker_host: str | None) -> dic
     }
 
 
-def _print_text(draft: JobDraft, found: list[Shard], docker_host: str | None) -> None:
+def _print_text(draft: JobDraft, found: list[Shard], first: Again, docker_host: str | None) -> None:
     _heading("The job, with every key:")
     for text in yaml.safe_dump(
         job_keys(draft), sort_keys=False, allow_unicode=True, width=1_000_000
@@ -51,7 +55,6 @@ def _print_text(draft: JobDraft, found: list[Shard], docker_host: str | None) ->
         line(f"  {shard.index}" + ("" if shard.item is None else f"  {shard.item}"))
     if size > len(found):
         line(f"  (and {size - len(found)} between them)")
-    first = _first_attempt(draft.job, found[0])
     _heading(f"What task {found[0].index} finds in its environment, beside what its image or machine brings:")
     for name, value in first.environment.items():
         line(f"  {name}={value}")
@@ -60,6 +63,8 @@ def _print_text(draft: JobDraft, found: list[Shard], docker_host: str | None) ->
     if (by_hand := _command_line(first, docker_host)) is not None:
         _heading("The same by hand:")
         line(f"  {by_hand}")
+    for text in first.remarks:
+        remark(text)
     click.echo("Nothing was written.", err=True)
 
 
@@ -69,7 +74,18 @@ def _heading(text: str) -> None:
 
 def _first_attempt(job: Job, shard: Shard) -> Again:
     task = TaskRecord(TaskId(ID, shard.index), Status.RUNNABLE)
-    return again(replace(job, id=ID), task, (), shard.item)
+    return replace(again(replace(job, id=ID), task, (), shard.item), remarks=())
+
+
+def _on_batch(first: Again, settings: BatchSettings, shard: Shard) -> Again:
+    """As AWS Batch's containers have it, and not ours."""
+    from controller.adapters.batch.preview import differences, environment
+
+    return replace(
+        first,
+        environment=environment(first.job, settings, shard.index, shard.item),
+        remarks=tuple(differences(first.job, settings)),
+    )
 
 
 def _command_line(first: Again, docker_host: str | None) -> str | None:

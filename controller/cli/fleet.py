@@ -21,6 +21,7 @@ from controller.wiring import Parts
 from runner.codec import DecodeError, decode_note
 from runner.ports import Supervision
 from runner.records import HostReport, Note
+from runner.settings import BATCH
 from runner.units import format_size
 
 SHOWN_HOSTS = 50
@@ -40,6 +41,10 @@ def command(app: App, action: str, output: Format) -> None:  # noqa: ARG001  # t
     """
 
     async def work(parts: Parts) -> None:
+        if parts.settings.mode == BATCH:
+            remark("in mode batch AWS Batch has the machines: `runner-controller doctor` looks at them")
+            if output is Format.TABLE:
+                return
         view = await look(parts)
         if output is Format.JSON:
             print_json(environment_objects(view))

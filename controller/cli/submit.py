@@ -76,7 +76,7 @@ class SubmitCommand(click.Command):
 @click.option(
     "--secret",
     "secrets",
-    metavar="NAME=file:PATH|env:VAR",
+    metavar="NAME=file:PATH|env:VAR|ARN",
     multiple=True,
     help="A variable whose value is read at the start and written nowhere; may be repeated.",
 )
@@ -140,7 +140,7 @@ def _draft(
 def _dry_run(settings: Settings, draft: JobDraft, output: Format) -> None:
     from controller.cli.dry_run import print_dry_run  # few ask for it
 
-    asyncio.run(print_dry_run(draft, output, settings.docker_host))
+    asyncio.run(print_dry_run(draft, output, settings))
 
 
 def default_name(tail: list[str]) -> str:
@@ -157,8 +157,7 @@ async def _submit(parts: Parts, draft: JobDraft, wait: bool | None, output: Form
     if output is Format.QUIET:
         line(record.job.id)
     if waits(wait, output):
-        size = record.job.array.size
-        remark(f"{describe(record)}: {size} task{'' if size == 1 else 's'}")
+        remark(f"{describe(record)}: {_tasks(record)}")
         records = await wait_for(parts, [record.job.id])
         await _print_ended(parts, records or [], submitted.created, output)
         return exit_status(records)
@@ -182,4 +181,9 @@ def _print_detached(parts: Parts, submitted: Submission, output: Format) -> None
     if output is Format.JSON:
         print_json({**job_object(record, parts.now()), "created": submitted.created})
     elif output is Format.TABLE:
-        line(f"{describe(record)}: {record.job.array.size} tasks, {record.status}")
+        line(f"{describe(record)}: {_tasks(record)}, {record.status}")
+
+
+def _tasks(record: JobRecord) -> str:
+    size = record.job.array.size
+    return f"{size} task{'' if size == 1 else 's'}"

@@ -38,6 +38,5 @@ async def say_what_still_runs(parts: Parts) -> None:
         remark(f"{running} tasks still run, on agents that another command started: these end with them")
     elsewhere = sum(record.queued for record in unfinished if record.job.backend)
     if elsewhere:
-        remark(
-            f"{elsewhere} tasks go on elsewhere: what becomes of them is recorded once somebody supervises"
-        )
+        go_on = "1 task goes" if elsewhere == 1 else f"{elsewhere} tasks go"
+        remark(f"{go_on} on elsewhere: what becomes of it is recorded once somebody supervises")

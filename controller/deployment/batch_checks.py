@@ -26,18 +26,18 @@ async def check_batch(
     wanted = {queue: order(fleet, queue) for queue in own} if fleet is not None else {}
     await _check_environments(aws, wanted, batch, findings)
     await _check_queues(aws, wanted, batch, findings)
-    await _check_execution_role(aws, batch, findings)
+    await _check_execution_role(aws, batch, findings, deployed=fleet is not None)
     await _check_log_group(aws, batch, findings)
 
 
 async def check_linked_roles(aws: Aws, settings: Settings, findings: Findings) -> None:
     for service, role in linked_roles(settings).items():
         create = f"`aws iam create-service-linked-role --aws-service-name {service}.amazonaws.com`"
-        await _check_role(aws, role, create, findings)
+        await _check_role(aws, role, create, findings, deployed=settings.fleet is not None)
 
 
-async def _check_role(aws: Aws, name: str, otherwise: str, findings: Findings) -> None:
-    """`otherwise`: what helps beside `deploy`."""
+async def _check_role(aws: Aws, name: str, otherwise: str, findings: Findings, *, deployed: bool) -> None:
+    """`otherwise`: what helps beside `deploy`, which is for a fleet's settings."""
     subject = f"role {name}"
     async with findings.about(subject):
         found = await has_linked_role(aws, name)
@@ -46,7 +46,8 @@ async def _check_role(aws: Aws, name: str, otherwise: str, findings: Findings) -
         elif found:
             findings.ok(subject)
         else:
-            findings.problem(subject, "is not in this account", f"{DEPLOY}, or {otherwise}")
+            step = f"{DEPLOY}, or {otherwise}" if deployed else otherwise
+            findings.problem(subject, "is not in this account", step)
 
 
 async def _check_environments(
@@ -126,12 +127,14 @@ def _served_by(queue: Reply) -> list[str]:
     return [str(each["computeEnvironment"]).rpartition("/")[2] for each in listed]
 
 
-async def _check_execution_role(aws: Aws, batch: BatchSettings, findings: Findings) -> None:
+async def _check_execution_role(
+    aws: Aws, batch: BatchSettings, findings: Findings, *, deployed: bool
+) -> None:
     """`batch` with the role's ARN where there is to be one."""
     if batch.execution_role is None:
         return
     name = batch.execution_role.rpartition("/")[2]
-    await _check_role(aws, name, "mend batch.execution_role", findings)
+    await _check_role(aws, name, "mend batch.execution_role", findings, deployed=deployed)
 
 
 async def _check_log_group(aws: Aws, batch: BatchSettings, findings: Findings) -> None:

@@ -97,7 +97,8 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             try:
                 self._send(200, endpoint.answer(service, operation, json.loads(body)), "")
             except AwsError as error:
-                self._send(STATUS.get(error.trouble, 400), {"message": str(error)}, error.code)
+                said = {"message": str(error), "__type": error.code}
+                self._send(STATUS.get(error.trouble, 400), said, error.code)
 
         def _send(self, status: int, reply: Reply, error: str) -> None:
             body = json.dumps(reply, default=datetime.timestamp).encode()

@@ -10,8 +10,10 @@ import pytest
 
 from controller.simulation.services.batch_job import Run
 from runner.array import Array
+from runner.aws import AwsError
 from runner.model import Charge, Kind, Limits, Retry, Rule, Status
-from tests.batch.stage import LEDGERS, Stage, index_of, leads, scene, seen
+from tests.backends.stage import LEDGERS, leads
+from tests.batch.stage import Stage, index_of, scene, seen
 
 PROMPT = Retry(retries=3, backoff=1.0)
 pytestmark = pytest.mark.parametrize("ledger", LEDGERS)
@@ -83,13 +85,26 @@ def test_every_shard_is_given_its_item(ledger: str) -> None:
     scene(play, program, ledger=ledger)
 
 
+def test_many_items_go_into_as_many_arrays_as_amazon_ecs_has_them_in(ledger: str) -> None:
+    program = Program()
+
+    async def play(stage: Stage) -> None:
+        stage.items.kept["m"] = [f"s3://bucket/{number:0100}" for number in range(120)]
+        await stage.submit(array=Array.of_size(120, "m"))
+        record = await stage.finish()
+        assert record.counts.succeeded == 120, (await stage.task(0)).reason
+        assert sorted(program.ran) == list(range(120))
+
+    scene(play, program, ledger=ledger)
+
+
 def test_an_item_too_large_for_aws_batch_fails_its_shard_with_the_reason(ledger: str) -> None:
     async def play(stage: Stage) -> None:
-        stage.items.kept["m"] = ["small", "x" * 40_000]
+        stage.items.kept["m"] = ["small", "x" * 7_000]
         await stage.submit(array=Array.of_size(2, "m"))
         record = await stage.finish()
         assert (record.counts.succeeded, record.counts.failed) == (1, 1)
-        assert "larger than" in (await stage.task(1)).reason
+        assert "7,000" in (await stage.task(1)).reason
 
     scene(play, Program(), ledger=ledger)
 
@@ -179,6 +194,18 @@ def test_without_pause_and_rules_aws_batch_tries_failures_again_by_itself(ledger
     scene(play, Program({2: 2}), ledger=ledger)
 
 
+def test_nor_does_aws_batch_try_again_then_what_could_not_be_started(ledger: str) -> None:
+    program = Program({1: 1}, Run(exit_code=None, reason="ResourceInitializationError: no such secret"))
+
+    async def play(stage: Stage) -> None:
+        await stage.submit(tasks=2, retry=Retry(retries=2, backoff=0.0))
+        record = await stage.finish()
+        assert (record.counts.succeeded, record.counts.failed) == (1, 1)
+        assert program.ran.count(1) == 1
+
+    scene(play, program, ledger=ledger)
+
+
 def test_more_memory_after_a_failure_for_want_of_it_reaches_the_next_submission(ledger: str) -> None:
     starved = Run(exit_code=137, reason="OutOfMemoryError: Container killed due to memory usage")
     rules = (Rule(True, frozenset({Kind.OUT_OF_MEMORY}), memory_factor=2.0),)
@@ -188,7 +215,8 @@ def test_more_memory_after_a_failure_for_want_of_it_reaches_the_next_submission(
         record = await stage.finish()
         assert record.counts.succeeded == 4
         (second,) = stage.submitted()[1:]
-        assert second["containerOverrides"]["resourceRequirements"] == [{"type": "MEMORY", "value": "1024"}]
+        asked = second["containerOverrides"]["resourceRequirements"]
+        assert {each["type"]: each["value"] for each in asked} == {"VCPU": "1", "MEMORY": "1024"}
 
     scene(play, Program({3: 1}, starved), ledger=ledger)
 
@@ -445,6 +473,19 @@ def test_a_definition_is_registered_once_for_all_jobs_of_its_content(ledger: str
     scene(play, ledger=ledger)
 
 
+def test_a_definition_that_somebody_removed_is_registered_again(ledger: str) -> None:
+    async def play(stage: Stage) -> None:
+        await stage.submit("a", tasks=2)
+        await stage.finish("a")
+        stage.batch.definitions.clear()
+        await stage.submit("b", tasks=2)
+        with pytest.raises(AwsError):
+            await stage.step()
+        assert (await stage.finish("b")).status is Status.SUCCEEDED
+
+    scene(play, ledger=ledger)
+
+
 def test_in_an_array_without_help_too_a_task_can_tell_which_it_is(ledger: str) -> None:
     async def play(stage: Stage) -> None:
         await stage.submit(tasks=3, env={"COLOUR": "red"})
@@ -458,6 +499,21 @@ def test_in_an_array_without_help_too_a_task_can_tell_which_it_is(ledger: str) -
         assert {each["COLOUR"] for each in seen} == {"red"}
 
     scene(play, ledger=ledger)
+
+
+def test_an_empty_variable_is_set_in_a_whole_array_too(ledger: str) -> None:
+    found: list[Mapping[str, str]] = []
+
+    def program(env: Mapping[str, str], command: Sequence[str]) -> Run:
+        found.append(seen(env, command))
+        return Run()
+
+    async def play(stage: Stage) -> None:
+        await stage.submit(tasks=3, env={"EMPTY": ""})
+        await stage.finish()
+        assert [each["EMPTY"] for each in found] == [""] * 3
+
+    scene(play, program, ledger=ledger)
 
 
 def test_a_job_whose_queue_is_gone_keeps_no_other_from_going_on(ledger: str) -> None:
@@ -497,5 +553,25 @@ def test_who_does_not_lead_any_more_stops_in_the_middle(ledger: str) -> None:
         with pytest.raises(SupersededError):
             await stage.backend.start(await stage.job(record.job.id), no_longer)
         assert len(stage.submitted()) == 1
+
+    scene(play, ledger=ledger)
+
+
+def test_nor_does_it_hand_over_what_is_left_of_many_items(ledger: str) -> None:
+    class SupersededError(Exception):
+        pass
+
+    async def play(stage: Stage) -> None:
+        stage.items.kept["m"] = ["x" * 1000] * 40
+        record = await stage.submit(array=Array.of_size(40, "m"))
+        await stage.records.release("a", 0.0)
+
+        async def for_three() -> None:
+            if len(stage.submitted()) == 3:
+                raise SupersededError
+
+        with pytest.raises(SupersededError):
+            await stage.backend.start(await stage.job(record.job.id), for_three)
+        assert len(stage.submitted()) == 3
 
     scene(play, ledger=ledger)

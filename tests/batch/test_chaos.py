@@ -42,9 +42,11 @@ class Chaos:
     def fresh(self, life: Life | None = None) -> BatchBackend:
         stage = self.stage
         ports: Any = (stage.aws, stage.records, stage.ledger, stage.items)
-        if life is not None:
-            ports = [Mortal(each, life) for each in ports]
-        return BatchBackend(*ports, stage.settings, lambda: now() + self.skew, self.random.random)
+        aws, records, ledger, items = [Mortal(each, life) for each in ports] if life else ports
+        return BatchBackend(aws, records, ledger, items, stage.settings, self.clock, self.random.random)
+
+    def clock(self) -> float:
+        return now() + self.skew
 
     async def submit(self) -> None:
         choose = self.random.choice

@@ -4,8 +4,9 @@ behind HTTP, and for its time, which passes faster. A task's command is run by a
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from controller.cli.supervision import say_what_still_runs
 from controller.simulation.services.batch_job import Job as BatchJob
 from controller.simulation.services.service import denied
+from controller.waiting import until_ended
 from controller.wiring import open_parts
+from runner.aws import AwsError
 from tests.batch.endpoint import Endpoint, serving
 from tests.batch.worlds import on_batch
 from tests.desk import Desk, idle_supervisor
@@ -39,12 +42,13 @@ class BatchDesk(Desk):
         (folder / "runner.yaml").write_text(SETTINGS)
         self.environment |= {**endpoint.environment, "RUNNER_CONFIG": str(folder / "runner.yaml")}
 
-    def step(self) -> None:
+    def step(self, *, resign: bool = True) -> None:
         async def once() -> None:
             async with open_parts(self.settings) as parts:
                 supervisor = idle_supervisor(parts)
                 await supervisor.step()
-                await supervisor.resign()
+                if resign:
+                    await supervisor.resign()
 
         asyncio.run(once())
 
@@ -154,7 +158,42 @@ def test_explain_says_when_the_settings_have_lost_the_section(desk: BatchDesk) -
     job_id = desk.to_batch("--array", "2")
     (desk.home.parent / "runner.yaml").write_text("mode: embedded\n")
     with desk.led():
-        assert desk.codes(job_id) == ["unknown_backend"]
+        (reason,) = desk.json("explain", job_id)["reasons"]
+    assert reason["code"] == "unknown_backend"
+    assert "write it again" in reason["text"]
+
+
+def test_who_waits_for_a_job_that_runs_nowhere_any_more_is_told(desk: BatchDesk) -> None:
+    job_id = desk.to_batch("--array", "2")
+    (desk.home.parent / "runner.yaml").write_text("mode: embedded\n")
+    seen: list[str] = []
+
+    async def wait() -> None:
+        async with open_parts(desk.settings) as parts:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(3):
+                    await until_ended(parts, [job_id], lambda view: seen.append(view.trouble))
+
+    asyncio.run(wait())
+    assert f"runner-controller explain {job_id}" in seen[-1]
+
+
+def test_explain_tells_what_keeps_whoever_supervises_from_handing_it_over(desk: BatchDesk) -> None:
+    job_id = desk.to_batch("--array", "2")
+    desk.endpoint.batch.failing["register_job_definition"] = deque([denied()] * 10)
+    with pytest.raises(AwsError):
+        desk.step(resign=False)
+    assert desk.codes(job_id) == ["supervisor_trouble"]
+    assert "batch:RegisterJobDefinition failed: AccessDenied" in desk.out("explain", job_id)
+
+
+def test_explain_is_silent_about_trouble_that_is_over(desk: BatchDesk) -> None:
+    job_id = desk.to_batch("--array", "2")
+    desk.endpoint.batch.failing["register_job_definition"] = deque([denied()])
+    with pytest.raises(AwsError):
+        desk.step(resign=False)
+    desk.step(resign=False)
+    assert desk.codes(job_id) == ["batch_waits"]
 
 
 def test_a_running_task_is_told_by_its_batch_job_and_no_agent_is_missed(desk: BatchDesk) -> None:
@@ -288,3 +327,9 @@ def test_who_stops_waiting_is_told_that_it_goes_on_there(
 
     asyncio.run(leave())
     assert "3 tasks go on elsewhere" in capsys.readouterr().err
+
+
+def test_one_is_counted_as_one(desk: BatchDesk) -> None:
+    assert ": 1 task, RUNNABLE" in desk.out(
+        "submit", "--backend", "batch", "--image", "busybox", "--detach", "--", "true"
+    )

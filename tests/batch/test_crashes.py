@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,9 @@ from tests.batch.test_backend import Program
 
 
 def mortal(stage: Stage, life: Life) -> BatchBackend:
-    ports = [Mortal(each, life) for each in (stage.aws, stage.records, stage.ledger, stage.items)]
-    return BatchBackend(*ports, stage.settings, now, jitter=lambda: 0.5)  # type: ignore[arg-type]
+    ports: Any = (stage.aws, stage.records, stage.ledger, stage.items)
+    aws, records, ledger, items = [Mortal(each, life) for each in ports]
+    return BatchBackend(aws, records, ledger, items, stage.settings, now, jitter=lambda: 0.5)
 
 
 async def killed_after(calls: int, after: bool, ledger: str, lag: float) -> bool:
@@ -130,7 +132,7 @@ def test_what_a_dead_supervisor_left_running_for_a_job_that_is_over_is_stopped()
 def test_what_another_ledger_knows_is_left_alone() -> None:
     async def play(stage: Stage) -> None:
         other = await make_stage(Program(good=Run(seconds=600)))
-        other.aws._services = stage.aws._services  # type: ignore[attr-defined]
+        other.aws._services = stage.aws._services
         await other.submit("theirs", tasks=2)
         await other.steps(30)
         await stage.submit("a")

@@ -14,8 +14,9 @@ from controller.adapters.batch.shim import SHELL
 from controller.adapters.batch.submissions import Lot, Submission
 from runner.array import Array
 from runner.batch_settings import BatchQueue, BatchSettings
-from runner.model import Job, Kind, Limits, Mount, Secret, Sidecar, Status
+from runner.model import Job, Kind, Limits, Mount, Retry, Secret, Sidecar, Status
 from tests.batch.stage import SETTINGS, Stage, scene
+from tests.batch.test_backend import Program
 
 JOB = Job("job", "name", ("do", "it"), Array.of_size(5), image="image")
 QUEUE = BatchQueue("default")
@@ -56,6 +57,40 @@ def test_a_jobs_role_is_the_tasks() -> None:
 def test_secrets_are_named_and_never_read_by_us() -> None:
     found = container(secrets=(Secret("PASSWORD", "arn", ARN),))
     assert found["secrets"] == [{"name": "PASSWORD", "valueFrom": ARN}]
+
+
+FARGATE = BatchQueue("default", fargate=True)
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "memory", "given"),
+    [
+        (0.1, 100, ("0.25", "512")),
+        (0.25, 2049, ("0.5", "3072")),
+        (1, 512, ("1", "2048")),
+        (1.5, 9000, ("2", "9216")),
+        (2, 20_000, ("4", "20480")),
+        (8, 17_000, ("8", "20480")),
+        (16, 120_000, ("16", "122880")),
+        (32, 130_000, ("32", "249856")),
+    ],
+)
+def test_on_fargate_a_task_has_the_next_larger_size_that_there_is(
+    vcpus: float, memory: int, given: tuple[str, str]
+) -> None:
+    found = container(queue=FARGATE, limits=Limits(vcpus=vcpus, memory=memory * MIB))
+    assert tuple(each["value"] for each in found["resourceRequirements"]) == given
+
+
+def test_with_more_memory_it_may_need_more_vcpus_there() -> None:
+    submission = Submission("job", 1, Lot(1, 1, 10_000 * MIB), (0,))
+    given = request(replace(JOB, limits=Limits(memory=4096 * MIB)), submission, "arn", FARGATE, SETTINGS)
+    requirements = given["containerOverrides"]["resourceRequirements"]
+    assert [each["value"] for each in requirements] == ["2", "10240"]
+
+
+def test_on_fargate_no_volume_has_a_host() -> None:
+    assert container(queue=FARGATE)["volumes"] == [{"name": "scratch"}]
 
 
 def test_mounts_are_volumes_of_the_host() -> None:
@@ -130,20 +165,55 @@ def test_in_a_fair_queue_a_users_jobs_are_one_share() -> None:
         ({"queue": "other"}, ("queue",), "unknown queue"),
         ({"image": None}, ("image",), "containers"),
         ({"command": ()}, ("command",), "missing"),
+        ({"limits": Limits(memory=250_000 * MIB), "queue": "fargate"}, ("memory",), "Fargate"),
+        ({"limits": Limits(vcpus=33), "queue": "fargate"}, ("memory",), "Fargate"),
         ({"command": ("a", "")}, ("command", 1), "empty"),
+        ({"command": ("a", "x=Ref::runner_job")}, ("command", 1), "Ref::runner_"),
+        (
+            {"sidecars": (Sidecar("s", "i", ("Ref::runner_job",)),)},
+            ("sidecars", 0, "command"),
+            "Ref::runner_",
+        ),
         ({"env": {"AWS_BATCHES": "1"}}, ("env", "AWS_BATCHES"), "AWS Batch's own"),
         ({"secrets": (Secret("A", "file", "/x"),)}, ("secrets", "A"), "ARN"),
         ({"secrets": (Secret("A", "arn", ARN),)}, ("secrets",), "execution role"),
         ({"sidecars": (Sidecar("default", "i"),)}, ("sidecars", 0, "name"), "own container"),
-        ({"command": ("x" * 25_000,)}, ("command",), "AWS Batch takes"),
-        ({"env": {"A": "x" * 29_000}}, ("env",), "AWS Batch takes"),
+        ({"command": ("x" * 6_000,)}, ("command",), "Amazon ECS takes"),
+        ({"env": {"A": "x" * 6_000}}, ("env",), "Amazon ECS takes"),
+        ({"env": {"A": "x" * 100}, "command": ("x" * 5_000,)}, ("command",), "Amazon ECS takes"),
+        ({"sidecars": (Sidecar("s", "i", ("x" * 6_000,)),)}, ("sidecars",), "Amazon ECS takes"),
+        (
+            {"secrets": tuple(Secret(f"A{at}", "arn", ARN * 3) for at in range(100))},
+            ("secrets",),
+            "AWS Batch takes",
+        ),
     ],
 )
 def test_what_it_cannot_give_is_refused_with_the_key(
     changes: dict[str, Any], loc: tuple[object, ...], word: str
 ) -> None:
-    found = list(problems(replace(JOB, **changes), SETTINGS))
+    settings = replace(SETTINGS, queues={"default": QUEUE, "fargate": FARGATE})
+    found = list(problems(replace(JOB, **changes), settings))
     assert any(at == loc and word in text for at, text in found), found
+
+
+def test_what_is_just_taken_runs_and_is_tried_again() -> None:
+    def of(size: int) -> dict[str, str]:
+        return {"A": "x" * size}
+
+    largest = next(
+        size for size in range(7000, 0, -1) if not list(problems(replace(JOB, env=of(size)), SETTINGS))
+    )
+    assert largest > 4000
+    failures = {0: 1, 7: 1, 9: 1}
+
+    async def play(stage: Stage) -> None:
+        await stage.submit(tasks=20, env=of(largest), retry=Retry(retries=1, backoff=1.0))
+        record = await stage.finish()
+        assert record.counts.succeeded == 20
+        assert len(stage.submitted()) == 2
+
+    scene(play, Program(failures))
 
 
 def test_on_fargate_there_is_nothing_to_mount() -> None:

@@ -81,6 +81,20 @@ def test_its_definition_names_the_role_that_deploy_makes(desk: Desk) -> None:
     assert found["containerProperties"]["executionRoleArn"] == role
 
 
+def test_before_it_is_deployed_every_command_says_so(desk: Desk) -> None:
+    boto3.client("dynamodb", REGION).delete_table(TableName="shards")
+    for words in (["jobs"], ["submit", "--image", "busybox", "--", "true"]):
+        result = desk.call(*words)
+        assert result.exit_code == 4
+        assert "`runner-controller deploy`" in result.stderr
+
+
+def test_who_asks_for_machines_is_told_who_has_them(desk: Desk) -> None:
+    result = desk.call("fleet")
+    assert result.stdout == ""
+    assert "AWS Batch has the machines" in result.stderr
+
+
 def test_there_are_no_queues_no_machines_and_no_dead_letters(desk: Desk) -> None:
     assert desk.json("fleet") == []
     assert desk.json("dead-letters", "list") == []
@@ -101,5 +115,7 @@ def test_a_job_from_before_the_change_of_mode_is_told_to_have_no_machines(desk: 
     codes = [reason["code"] for reason in desk.json("explain", "old")["reasons"]]
     assert codes == ["nobody_supervises"]
     asyncio.run(supervise(desk, 1))
-    codes = [reason["code"] for reason in desk.json("explain", "old")["reasons"]]
-    assert codes == ["no_machines"]
+    (reason,) = desk.json("explain", "old")["reasons"]
+    assert reason["code"] == "no_machines"
+    assert "`runner-controller cancel old`" in reason["text"]
+    assert "mode: fleet" in reason["text"]

@@ -34,7 +34,8 @@ from runner.aws import Reply
 from runner.batch_settings import LOG_GROUP, BatchQueue, BatchSettings
 from runner.model import Job, Retry, Status, TaskId
 from runner.records import JobRecord
-from tests.batch.stage import Items, leads
+from tests.backends.stage import leads
+from tests.batch.stage import Items
 from tests.engines.rig_docker import an_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]

@@ -9,6 +9,8 @@ from controller.adapters.batch.outcomes import never_began, outcome_of
 from runner.model import Charge, Kind
 
 EXITED = "Essential container in task exited"
+STILL = "Task failed to start"
+NO_INTERFACE = "Timeout waiting for network interface provisioning to complete."
 
 
 def attempt(code: int | None = None, reason: str = "", said: str = EXITED) -> BatchAttempt:
@@ -43,6 +45,14 @@ def attempt(code: int | None = None, reason: str = "", said: str = EXITED) -> Ba
             Kind.START_ERROR,
             Charge.INFRA,
         ),
+        (attempt(127, "CannotStartContainerError: not found in $PATH", STILL), Kind.START_ERROR, None),
+        (attempt(1, "CannotPullContainerError: context canceled", STILL), Kind.IMAGE_ERROR, Charge.INFRA),
+        (attempt(None, "CannotPullContainerError: 503 SlowDown", STILL), Kind.IMAGE_ERROR, Charge.INFRA),
+        (attempt(137, "CannotStopContainerError: failed sending SIGTERM"), Kind.KILLED, None),
+        (attempt(None, "", "Host EC2 (instance i-0a1b) stopped."), Kind.LOST, None),
+        (attempt(None, "OutOfMemoryError: Container killed"), Kind.OUT_OF_MEMORY, None),
+        (attempt(None, "", STILL), Kind.START_ERROR, Charge.INFRA),
+        (attempt(None, "", NO_INTERFACE), Kind.START_ERROR, Charge.INFRA),
         (attempt(None, "", "ResourceInitializationError: secrets"), Kind.START_ERROR, None),
         (attempt(None, "", ""), Kind.START_ERROR, None),
     ],
@@ -82,6 +92,10 @@ def test_what_the_queues_own_rules_ended_before_it_began_failed_to_start() -> No
     assert said in outcome.reason
 
 
+def test_what_succeeded_did_though_no_attempt_is_told_of() -> None:
+    assert never_began(BatchJob("id", "SUCCEEDED", stopped_at=5.0)).kind is Kind.SUCCEEDED
+
+
 def test_of_several_containers_the_tasks_own_counts() -> None:
     containers = [
         {"name": "helper", "exitCode": 9, "logStreamName": "helper/stream"},
@@ -106,3 +120,36 @@ def test_of_several_containers_the_tasks_own_counts() -> None:
 def test_an_attempt_that_still_runs_has_not_ended() -> None:
     detail = {"jobId": "id", "status": "RUNNING", "attempts": [{"container": {}, "startedAt": 1000}]}
     assert batch_job(detail).attempts == ()
+
+
+def test_of_a_job_that_is_over_every_attempt_has_ended_whether_or_not_it_says_when() -> None:
+    attempts = [{"container": {"reason": "CannotPullContainerError: x"}}, {"container": {"exitCode": 4}}]
+    found = batch_job({"jobId": "id", "status": "FAILED", "stoppedAt": 9000, "attempts": attempts}).attempts
+    assert [(each.exit_code, each.stopped_at) for each in found] == [(None, None), (4, 9.0)]
+
+
+def test_an_attempt_before_another_has_ended() -> None:
+    attempts = [{"container": {"exitCode": 4}}, {"container": {}, "startedAt": 1000}]
+    (found,) = batch_job({"jobId": "id", "status": "RUNNING", "attempts": attempts}).attempts
+    assert found.exit_code == 4
+
+
+def test_why_a_job_is_over_is_why_its_last_attempt_is() -> None:
+    attempts = [
+        {"container": {}, "stoppedAt": 1000, "statusReason": "Host EC2 (instance i-0) terminated."},
+        {"container": {"exitCode": 143}, "stoppedAt": 2000, "statusReason": EXITED},
+    ]
+    said = "Job attempt duration exceeded timeout"
+    job = batch_job({"jobId": "id", "status": "FAILED", "statusReason": said, "attempts": attempts})
+    assert [outcome_of(each).kind for each in job.attempts] == [Kind.LOST, Kind.TIMED_OUT]
+
+
+def test_an_attempt_before_a_job_was_stopped_while_it_waited_keeps_its_own_reason() -> None:
+    attempts = [{"container": {}, "stoppedAt": 1000, "statusReason": "Host EC2 (instance i-0) terminated."}]
+    job = batch_job({"jobId": "id", "status": "FAILED", "statusReason": "too dear", "attempts": attempts})
+    assert [outcome_of(each).kind for each in job.attempts] == [Kind.LOST]
+
+
+def test_a_child_that_was_stopped_with_its_parent_is_known_by_its_reason_alone() -> None:
+    job = batch_job({"jobId": "id:3", "status": "FAILED", "statusReason": "runner: too late"})
+    assert job.by_us

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.adapters.batch.planning import PAYLOAD, payload, portions
-from controller.adapters.batch.requests import request
+from controller.adapters.batch.planning import OVERRIDES, payload, portions
+from controller.adapters.batch.requests import overrides
 from controller.adapters.batch.strategy import retry_strategy, timeout
 from controller.adapters.batch.submissions import Lot, Submission, name_of, name_prefix, submission_in
 from runner.array import Array
 from runner.arrays import parse_indices
 from runner.model import Job, Kind, Limits, Retry, Rule
-from tests.batch.stage import SETTINGS
 
 LOT = Lot(0, 0, 512 * 1024**2)
 INDICES = st.sets(st.integers(0, 999_999_999), min_size=1, max_size=3000)
@@ -30,24 +29,21 @@ def test_portions_hold_every_index_once_and_in_order(chosen: set[int]) -> None:
 
 
 @given(INDICES)
-def test_a_submission_of_a_portion_is_no_larger_than_aws_batch_takes(chosen: set[int]) -> None:
+def test_a_portions_tasks_are_told_no_more_than_amazon_ecs_takes(chosen: set[int]) -> None:
     job = a_job(Array.of_size(1_000_000))
-    queue = SETTINGS.queues["default"]
-    room = PAYLOAD - payload(request(job, Submission("job", 1, LOT, (0,)), "a" * 256, queue, SETTINGS))
+    room = OVERRIDES - payload(overrides(job, Submission("job", 1, LOT, (0,))))
     for portion in portions(sorted(chosen), room):
-        given = request(job, Submission("job", 1, LOT, portion), "a" * 256, queue, SETTINGS)
-        assert payload(given) <= 30 * 1024
+        assert payload(overrides(job, Submission("job", 1, LOT, portion))) <= OVERRIDES
 
 
 @given(st.lists(st.text(max_size=4000), min_size=1, max_size=40))
-def test_nor_is_one_with_items(texts: list[str]) -> None:
+def test_nor_are_those_with_items(texts: list[str]) -> None:
     items = dict(enumerate(texts))
     job = a_job(Array.of_size(len(texts), "manifest"))
-    queue = SETTINGS.queues["default"]
-    room = PAYLOAD - payload(request(job, Submission("job", 1, LOT, (0,)), "a" * 256, queue, SETTINGS))
+    room = OVERRIDES - payload(overrides(job, Submission("job", 1, LOT, (0,))))
     for portion in portions(sorted(items), room, items):
-        given = request(job, Submission("job", 1, LOT, portion), "a" * 256, queue, SETTINGS, items)
-        assert len(portion) == 1 or payload(given) <= 30 * 1024
+        given = overrides(job, Submission("job", 1, LOT, portion), items)
+        assert len(portion) == 1 or payload(given) <= OVERRIDES
 
 
 def test_an_array_of_more_than_ten_thousand_is_split() -> None:

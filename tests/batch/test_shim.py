@@ -96,6 +96,15 @@ def test_the_jobs_variables_are_left_as_they_are_whatever_their_names() -> None:
     assert {name: found[name] for name in env} == env
 
 
+def test_an_empty_variable_is_set_though_aws_batch_drops_it() -> None:
+    job = a_job(Array.of_size(9), EMPTY="", OTHER="", COLOUR="red")
+    given = variables(job, Submission("job", 1, Lot(0, 0, MEMORY), (4, 5)), None, wrapped=True)
+    assert "" not in given.values()
+    found = through(job, (4, 5), 0)
+    assert (found["EMPTY"], found["OTHER"], found["COLOUR"]) == ("", "", "red")
+    assert "RUNNER_EMPTY" not in found
+
+
 def test_arguments_reach_the_command_as_they_are() -> None:
     words = ["printf", "%s|", "a b", "$HOME", "*", "'", "-x", "a\nb"]
     env = {"RUNNER_SHARDS": "0", "RUNNER_TRIES": "0", "RUNNER_ARRAY_SIZE": "1", "PATH": "/usr/bin:/bin"}

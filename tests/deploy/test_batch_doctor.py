@@ -91,6 +91,14 @@ def emr(**changed: Answer) -> dict[str, Finding]:
     return found_by(lambda aws, findings: check_emr(aws, EMR, findings), **changed)
 
 
+def test_without_a_fleet_nobody_is_told_to_deploy() -> None:
+    absent = refused("NoSuchEntity")
+    settings = Settings(emr=EMR)
+    found = found_by(lambda aws, findings: check_linked_roles(aws, settings, findings), get_role=absent)
+    (role,) = found.values()
+    assert role.step.startswith("`aws iam create-service-linked-role")
+
+
 def denied(action: str) -> AwsError:
     return AwsError(action, "", "AccessDenied", "no", Trouble.DENIED)
 

@@ -79,10 +79,11 @@ class Site:
     settings: Settings
     fleet: FleetSettings
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, text: str = SETTINGS, services: type[Moto] = Moto) -> None:
         self.said: list[str] = []
         self._folder = folder
-        self.write(SETTINGS)
+        self._services = services
+        self.write(text)
 
     def write(self, text: str) -> None:
         (self._folder / "runner.yaml").write_text(text.replace("IMAGE", IMAGE))
@@ -106,10 +107,9 @@ class Site:
         left: Sequence[Remnant] = self._run(work)
         return left
 
-    @staticmethod
-    def _run(work: Any) -> Any:
+    def _run(self, work: Any) -> Any:
         async def opened() -> Any:
-            aws = Moto()
+            aws = self._services()
             try:
                 return await work(aws)
             finally:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from controller.adapters.batch.definitions import definition_of
+from controller.adapters.batch.definitions import definition_of, fargate_size
 from controller.adapters.batch.details import MAIN
-from controller.adapters.batch.planning import PAYLOAD, payload
-from controller.adapters.batch.requests import request
+from controller.adapters.batch.planning import OVERRIDES, payload
+from controller.adapters.batch.requests import overrides
 from controller.adapters.batch.submissions import Lot, Submission
 from runner.batch_settings import BatchQueue, BatchSettings
 from runner.model import Job
@@ -17,10 +16,10 @@ from runner.wording import choices, shown
 
 # Of the 24 KiB of a job definition.
 DEFINITION = 23 * 1024
-ROOM = 2048
+# Of the overrides, for the list of indices.
+ROOM = 512
 
 _RESERVED = "AWS_BATCH"
-_LONGEST_ARN = "a" * 256
 
 
 def problems(job: Job, settings: BatchSettings) -> Iterator[Problem]:
@@ -46,13 +45,19 @@ def _command_problems(job: Job) -> Iterator[Problem]:
             "missing: AWS Batch cannot tell a single shard which it is, unless its command is known",
         )
     for at, word in enumerate(job.command):
-        if not word:
-            yield ("command", at), "AWS Batch takes no empty words in a command"
-        if word.startswith("Ref::runner_"):
-            yield ("command", at), "AWS Batch would put something else in place of Ref::runner_…"
+        for problem in _word_problems(word):
+            yield ("command", at), problem
     for number, sidecar in enumerate(job.sidecars):
-        if "" in sidecar.command:
-            yield ("sidecars", number, "command"), "AWS Batch takes no empty words in a command"
+        for word in sidecar.command:
+            for problem in _word_problems(word):
+                yield ("sidecars", number, "command"), problem
+
+
+def _word_problems(word: str) -> Iterator[str]:
+    if not word:
+        yield "AWS Batch takes no empty words in a command"
+    if "Ref::runner_" in word:
+        yield "AWS Batch would put something else in place of Ref::runner_…"
 
 
 def _variable_problems(job: Job) -> Iterator[Problem]:
@@ -76,6 +81,8 @@ def _container_problems(job: Job, queue: BatchQueue, settings: BatchSettings) ->
     if queue.fargate and not settings.has_execution_role:
         problem = "Fargate pulls images in the execution role: give one, batch.execution_role in the settings"
         yield ("queue",), problem
+    if queue.fargate and fargate_size(job.limits.vcpus, job.limits.memory) is None:
+        yield ("memory",), "Fargate has no task as large as that: at most 32 vCPUs and 244 GiB"
     if queue.fargate and job.mounts:
         yield ("mounts",), "Fargate has no host whose directories could be mounted"
     for number, sidecar in enumerate(job.sidecars):
@@ -86,10 +93,11 @@ def _container_problems(job: Job, queue: BatchQueue, settings: BatchSettings) ->
 def _size_problems(job: Job, queue: BatchQueue, settings: BatchSettings) -> Iterator[Problem]:
     size = payload(definition_of(job, queue, settings, wrapped=True))
     if size > DEFINITION:
-        yield ("command",), f"image, command and the like are {size:,} bytes; AWS Batch takes {DEFINITION:,}"
-    known = replace(job, id=job.id or "x" * 10)
-    index = known.array.spans[0][0]
-    single = Submission(known.id, 1, Lot(0, 0, known.limits.memory), (index,))
-    size = payload(request(known, single, _LONGEST_ARN, queue, settings)) + ROOM
-    if size > PAYLOAD:
-        yield ("env",), f"with its variables a submission is {size:,} bytes; AWS Batch takes {PAYLOAD:,}"
+        yield ("secrets",), f"all of the job is {size:,} bytes; AWS Batch takes {DEFINITION:,}"
+    single = Submission(job.id or "x" * 10, 1, Lot(0, 1, job.limits.memory), (job.array.spans[0][0],))
+    size = payload(overrides(job, single)) + ROOM
+    if size > OVERRIDES:
+        parts = {"command": job.command, "env": job.env, "sidecars": job.sidecars}
+        largest = max(parts, key=lambda part: len(str(parts[part])))
+        text = f"command and variables, also sidecars', are {size:,} bytes; Amazon ECS takes {OVERRIDES:,}"
+        yield (largest,), text

@@ -15,7 +15,7 @@ import structlog
 
 from controller.adapters.batch.definitions import Definitions
 from controller.adapters.batch.details import BatchJob, batch_job
-from controller.adapters.batch.finding import SETTLED, Finder
+from controller.adapters.batch.finding import PAGE, SETTLED, Finder
 from controller.adapters.batch.handed import DONE, Handed, JobState
 from controller.adapters.batch.instances import Instances
 from controller.adapters.batch.looking import look
@@ -198,12 +198,18 @@ class BatchBackend:
 
     async def _confirm(self, record: JobRecord, state: JobState) -> None:
         """Before what may have been handed over is handed over again, look whether it was."""
-        doubtful = [index for index, due in state.due.items() if due.doubtful and due.at <= self._now()]
-        if doubtful:
-            state.adopt(await self._finder.find(record, self._submitter.queue(record)))
+        doubtful = sorted(index for index, due in state.due.items() if due.doubtful and due.at <= self._now())
+        if not doubtful:
+            return
+        state.adopt(await self._finder.find(record, self._submitter.queue(record)))
+        unserved = {
+            index
+            for start in range(0, len(doubtful), PAGE)
+            for index in state.unserved(doubtful[start : start + PAGE])
+        }
         for index in doubtful:
             due = state.due.pop(index)
-            if not state.serves(index):
+            if index in unserved:
                 state.due[index] = replace(due, doubtful=False)
 
     async def _look(self, record: JobRecord, details: dict[str, Reply], turn: Turn) -> bool:
@@ -215,11 +221,12 @@ class BatchBackend:
                 self._finder.forgotten(state, handed)
                 continue
             job = batch_job(detail)
+            handed.created_at = job.created_at  # by the same clock as all others'
             if handed.moved_on(job) and not await self._copy(record, state, handed, job, turn):
                 return False
+        if not state.scanned:
+            await self._finder.scan(record, state)
         if record.ending is None:
-            if not state.scanned:
-                await self._finder.scan(record, state)
             await self._submitter.serve(record, state, MOST_SUBMISSIONS, turn.lead)
         return True
 

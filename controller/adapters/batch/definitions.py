@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.adapters.batch import shim
@@ -25,6 +26,18 @@ LEAST_MIB = 4
 SCRATCH = "/scratch"
 SCRATCH_VOLUME = "scratch"
 
+# The sizes of a task on Fargate: MiB by vCPUs, all ascending.
+FARGATE: Mapping[float, Sequence[int]] = {
+    0.25: (512, 1024, 2048),
+    0.5: range(1024, 4097, 1024),
+    1: range(2048, 8193, 1024),
+    2: range(4096, 16385, 1024),
+    4: range(8192, 30721, 1024),
+    8: range(16384, 61441, 4096),
+    16: range(32768, 122881, 8192),
+    32: (61440, 122880, 249856),
+}
+
 Json = dict[str, Any]
 
 
@@ -37,7 +50,22 @@ def mebibytes(size: int) -> str:
     return str(max(LEAST_MIB, math.ceil(size / MIB)))
 
 
-def environment(variables: dict[str, str]) -> list[Json]:
+def resources(cpus: float, memory: int, queue: BatchQueue) -> list[Json]:
+    """`memory` in bytes. The largest there is, where more is asked for."""
+    given = vcpus(cpus, queue), mebibytes(memory)
+    if queue.fargate:
+        size = fargate_size(cpus, memory) or (max(FARGATE), max(FARGATE[max(FARGATE)]))
+        given = f"{size[0]:g}", f"{size[1]}"
+    return [{"type": "VCPU", "value": given[0]}, {"type": "MEMORY", "value": given[1]}]
+
+
+def fargate_size(cpus: float, memory: int) -> tuple[float, int] | None:
+    """vCPUs and MiB of the smallest size that holds it; None: it is too large. `memory` in bytes."""
+    sizes = ((each, mib) for each, steps in FARGATE.items() for mib in steps)
+    return next((size for size in sizes if size[0] >= cpus and size[1] * MIB >= memory), None)
+
+
+def environment(variables: Mapping[str, str]) -> list[Json]:
     return [{"name": name, "value": value} for name, value in variables.items()]
 
 
@@ -47,7 +75,7 @@ def definition_of(job: Job, queue: BatchQueue, settings: BatchSettings, *, wrapp
     given["platformCapabilities"] = ["FARGATE" if queue.fargate else "EC2"]
     logs = _logs(settings)
     main = {**_main(job, queue, wrapped=wrapped), **logs}
-    task: Json = {"volumes": _volumes(job)}
+    task: Json = {"volumes": _volumes(job, queue)}
     if settings.execution_role is not None:
         task["executionRoleArn"] = settings.execution_role
     if queue.fargate and queue.disk is not None:
@@ -77,10 +105,7 @@ def _main(job: Job, queue: BatchQueue, *, wrapped: bool) -> Json:
     main: Json = {
         "image": job.image,
         "command": shim.wrapped(job.command) if wrapped else list(job.command),
-        "resourceRequirements": [
-            {"type": "VCPU", "value": vcpus(job.limits.vcpus, queue)},
-            {"type": "MEMORY", "value": mebibytes(job.limits.memory)},
-        ],
+        "resourceRequirements": resources(job.limits.vcpus, job.limits.memory, queue),
         "linuxParameters": {"initProcessEnabled": True},
         "mountPoints": [_scratch(), *(_mount_point(at, mount) for at, mount in enumerate(job.mounts))],
     }
@@ -106,12 +131,12 @@ def _sidecar(sidecar: Sidecar, queue: BatchQueue) -> Json:
     return container
 
 
-def _volumes(job: Job) -> list[Json]:
+def _volumes(job: Job, queue: BatchQueue) -> list[Json]:
     # A host without a path: the engine makes a directory for the task and removes it afterwards.
     mounted = [
         {"name": f"mount-{at}", "host": {"sourcePath": mount.source}} for at, mount in enumerate(job.mounts)
     ]
-    return [{"name": SCRATCH_VOLUME, "host": {}}, *mounted]
+    return [{"name": SCRATCH_VOLUME, **({} if queue.fargate else {"host": {}})}, *mounted]
 
 
 def _scratch() -> Json:
@@ -137,6 +162,10 @@ class Definitions:
         if name not in self._known:
             self._known[name] = await self._find(name) or await self._register(name, given)
         return self._known[name]
+
+    def forget(self) -> None:
+        """What is known may have been removed by somebody."""
+        self._known.clear()
 
     async def _find(self, name: str) -> str | None:
         reply = await self._service.call("describe_job_definitions", jobDefinitionName=name, status="ACTIVE")

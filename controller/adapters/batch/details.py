@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.aws import Reply
 
@@ -12,8 +12,14 @@ OVER = ("SUCCEEDED", "FAILED")
 # The name of the task's own container, where there are several.
 MAIN = "default"
 
+# Said of an attempt, also where something else ended it.
+EXITED = "Essential container in task exited"
+
 # Before each reason that we stop a job for, so that it is known again.
 MARK = "runner: "
+
+# In place of the reason of a child that its parent outlived.
+FORGOTTEN = "AWS Batch does not know the job any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +67,34 @@ class BatchJob:
 
 def batch_job(detail: Reply) -> BatchJob:
     array = detail.get("arrayProperties") or {}
-    attempts = [_attempt(each) for each in detail.get("attempts") or ()]
+    reason = str(detail.get("statusReason") or "")
     return BatchJob(
         id=str(detail["jobId"]),
         status=str(detail["status"]),
-        reason=str(detail.get("statusReason") or ""),
+        reason=reason,
         created_at=_seconds(detail.get("createdAt")) or 0.0,
         stopped_at=_seconds(detail.get("stoppedAt")),
-        # One that still runs has not ended, whatever is listed.
-        attempts=tuple(each for each in attempts if each.stopped_at is not None),
+        attempts=tuple(_ended(detail)),
         counts=array.get("statusSummary") if array.get("size") else None,
-        stopped=bool(detail.get("isTerminated") or detail.get("isCancelled")),
+        # A child that was stopped with its parent need not have a mark of its own.
+        stopped=bool(detail.get("isTerminated") or detail.get("isCancelled") or reason.startswith(MARK)),
         stream=str(_container(detail, detail.get("ecsProperties") or {}).get("logStreamName") or ""),
     )
+
+
+def _ended(detail: Reply) -> Sequence[BatchAttempt]:
+    """Those that have ended: all, if their job is over; else the last may still run. When it ended is not told of what
+    never ran, and why, need not be told of an attempt, but of its job."""
+    attempts = [_attempt(each) for each in detail.get("attempts") or ()]
+    if not attempts:
+        return attempts
+    *before, last = attempts
+    if detail["status"] in OVER:
+        known = last.status_reason not in ("", EXITED)
+        said = last.status_reason if known else str(detail.get("statusReason") or last.status_reason)
+        stopped_at = last.stopped_at or _seconds(detail.get("stoppedAt"))
+        return [*before, replace(last, status_reason=said, stopped_at=stopped_at)]
+    return attempts if last.stopped_at is not None else before
 
 
 def _attempt(detail: Reply) -> BatchAttempt:

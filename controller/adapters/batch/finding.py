@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller.adapters.batch.details import BatchJob, batch_job
+from controller.adapters.batch.details import FORGOTTEN, BatchJob, batch_job
 from controller.adapters.batch.handed import Due, Handed, JobState
 from controller.adapters.batch.recording import Recorder, lot_of
 from controller.adapters.batch.service import BatchService
@@ -49,7 +49,7 @@ class Finder:
         been sent a moment ago. Raises AwsError, StorageError."""
         last = -1
         while indices := await self._records.outstanding(record.job.id, PAGE, last):
-            unserved = [index for index in indices if index not in state.due and not state.serves(index)]
+            unserved = [index for index in state.unserved(indices) if index not in state.due]
             if unserved:
                 await self._take_up(record, state, unserved)
             last = indices[-1]
@@ -61,7 +61,7 @@ class Finder:
             task = begun.get(index)
             if task is not None and task.status is Status.RUNNING:
                 await self._owned(record, state, task)
-            elif task is None or task.status is Status.RUNNABLE:
+            elif record.ending is None and (task is None or task.status is Status.RUNNABLE):
                 at = self._now() + SETTLED
                 due = at if task is None or task.not_before is None else max(at, task.not_before)
                 state.due[index] = Due(lot_of(task, record.job), due, doubtful=True)
@@ -76,7 +76,7 @@ class Finder:
         if handed is not None:
             state.adopt([handed])
             return
-        await self._recorder.lose(record, task, "AWS Batch does not know the job any more")
+        await self._recorder.lose(record, task, FORGOTTEN)
         await self._recorder.follow(record, state, task.task, lot_of(task, record.job))
 
     def forgotten(self, state: JobState, handed: Handed) -> None:

@@ -62,6 +62,15 @@ class Handed:
     def places(self, state: int) -> list[int]:
         return [place for place, each in enumerate(self.states) if each == state]
 
+    def serves(self, index: int) -> bool:
+        """Whether the task can still come of it."""
+        place = self.submission.place(index)
+        return place is not None and self.states[place] != DONE
+
+    def begun(self, place: int) -> bool:
+        """Whether the ledger has an attempt of its, as far as is known here."""
+        return place in self.attempts or place in self.recorded
+
     def moved_on(self, job: BatchJob) -> bool:
         """Whether there may be anything to look at since the last time."""
         return job.over or job.counts is None or job.counts != self.counts
@@ -83,6 +92,7 @@ class Due:
 class JobState:
     """`due` by index. `known`: AWS Batch was asked what it has. `scanned`: the ledger's tasks were compared with that.
     `round`: of which round all this is. `short_since`: since when the ledger counts more tasks as sent than are here.
+    `refused`: AWS Batch did not take what it was given the last time.
     """
 
     handed: list[Handed] = field(default_factory=list)
@@ -91,6 +101,7 @@ class JobState:
     scanned: bool = False
     round: int = 1
     short_since: float | None = None
+    refused: bool = False
 
     @property
     def served(self) -> int:
@@ -103,24 +114,20 @@ class JobState:
             self.round, self.scanned = round_, False
             self.due.clear()
 
-    def valid(self, index: int) -> Handed | None:
-        """The submission that the task belongs to: the latest round's, after the most attempts; of equals the oldest,
-        for that may have begun."""
-        found = [each for each in self.handed if each.submission.place(index) is not None]
-        return found[0] if len(found) == 1 else max(found, key=_validity, default=None)
+    def near(self, first: int, last: int) -> Sequence[Handed]:
+        """All in which tasks from `first` to `last` may be: the others need not be asked for each of them."""
+        return [each for each in self.handed if each.submission.reaches(first, last)]
 
     def superseded(self, handed: Handed) -> bool:
         """Whether none of its tasks belongs to it any more."""
-        return len(self.handed) > 1 and all(
-            self.valid(index) is not handed for index in handed.submission.indices
-        )
+        indices = handed.submission.indices
+        near = self.near(indices[0], indices[-1])
+        return len(near) > 1 and all(valid(index, near) is not handed for index in indices)
 
-    def serves(self, index: int) -> bool:
-        """Whether something was handed over of which the task can still come."""
-        return any(
-            (place := each.submission.place(index)) is not None and each.states[place] != DONE
-            for each in self.handed
-        )
+    def unserved(self, indices: Sequence[int]) -> list[int]:
+        """Those, of indices that ascend, for which nothing was handed over of which the task can still come."""
+        near = self.near(indices[0], indices[-1]) if indices else ()
+        return [index for index in indices if not any(each.serves(index) for each in near)]
 
     def adopt(self, found: Sequence[Handed]) -> None:
         known = {each.batch_id for each in self.handed}
@@ -131,5 +138,15 @@ class JobState:
         return (each for each in self.handed if not each.done)
 
 
-def _validity(handed: Handed) -> tuple[tuple[int, int], float]:
-    return handed.submission.rank, -handed.created_at
+def valid(index: int, near: Sequence[Handed]) -> Handed | None:
+    """The submission that the task belongs to: the latest round's, after the most attempts; of equals the one that has
+    begun, or else the oldest, for that may have."""
+    found = [each for each in near if each.submission.place(index) is not None]
+    if len(found) == 1:
+        return found[0]
+    return max(found, key=lambda each: _validity(each, index), default=None)
+
+
+def _validity(handed: Handed, index: int) -> tuple[tuple[int, int], bool, float]:
+    place = handed.submission.place(index)
+    return handed.submission.rank, place is not None and handed.begun(place), -handed.created_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from controller.adapters.batch.details import OVER, BatchJob, batch_job
+from controller.adapters.batch.details import FORGOTTEN, OVER, BatchJob, batch_job
 from controller.adapters.batch.handed import DONE, RUNNING, WAITING, Handed
 from controller.adapters.batch.service import AT_ONCE, BatchService
 
@@ -67,13 +67,16 @@ async def _described(
         ids = [f"{parent.id}:{place}" for place in some]
         found = await service.describe(ids)
         jobs = [batch_job(detail) for detail in found.values()]
-        if parent.over:  # it was stopped before it had children: as if each had been
-            jobs += [_unborn(parent, each) for each in ids if each not in found]
+        if parent.over:
+            jobs += [_unknown(parent, each) for each in ids if each not in found]
         yield jobs
 
 
-def _unborn(parent: BatchJob, child_id: str) -> BatchJob:
-    return BatchJob(child_id, "FAILED", parent.reason, stopped_at=parent.stopped_at, stopped=parent.stopped)
+def _unknown(parent: BatchJob, child_id: str) -> BatchJob:
+    """A child that was forgotten before its parent; or the parent ended before it had children: as if each had."""
+    had_children = any((parent.counts or {}).values())
+    reason = FORGOTTEN if had_children and not parent.stopped else parent.reason
+    return BatchJob(child_id, parent.status, reason, stopped_at=parent.stopped_at, stopped=parent.stopped)
 
 
 def _batched(places: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import replace
 
-from controller.adapters.batch.details import BatchAttempt, BatchJob
+from controller.adapters.batch.details import FORGOTTEN, BatchAttempt, BatchJob
 from runner import outcomes
 from runner.model import Charge, Kind, Outcome
 from runner.ports import Exit
@@ -26,11 +26,16 @@ ENGINE_FAULTS = (
     "CannotInspectContainerError",
     "CannotStopContainerError",
     "CannotCreateVolumeError",
+    "Timeout waiting for network interface provisioning",
 )
+# Without any reason beside it, it is AWS's own doing as well.
+NOT_STARTED = "Task failed to start"
+# Of what has one of these reasons an exit code is not the program's.
+NEVER_RAN = ("CannotPull", "CannotStart", "CannotCreate")
 # A registry that does not answer in time, or has enough of us, is not a missing image.
 PASSING_PULLS = (
     *("timeout", "timed out", "toomanyrequests", "rate exceeded", "connection re", "unexpected eof"),
-    *("500 internal", "502 bad", "503 service", "504 gateway"),
+    *("context canceled", "500 internal", "502 bad", "503 service", "503 slow", "504 gateway"),
 )
 
 # As an engine reports an end by signal n, and no other codes: see `runner.outcomes`.
@@ -71,7 +76,9 @@ def _kind_of(attempt: BatchAttempt, *, succeeded: bool, cancelled: str | None) -
         return Outcome(Kind.TIMED_OUT, exit_code=code, reason="time limit")
     if cancelled is not None:
         return Outcome(Kind.CANCELLED, exit_code=code, reason=cancelled)
-    if code is None:
+    if code is None and attempt.reason.startswith(OUT_OF_MEMORY):
+        return Outcome(Kind.OUT_OF_MEMORY, reason=attempt.reason)
+    if code is None or attempt.reason.startswith(NEVER_RAN):
         return _not_started(attempt.reason or said)
     return _exited(attempt, code)
 
@@ -99,13 +106,17 @@ def _not_started(reason: str) -> Outcome:
     if reason.startswith("CannotPull"):
         passing = any(sign in reason.lower() for sign in PASSING_PULLS)
         return Outcome(Kind.IMAGE_ERROR, charge=Charge.INFRA if passing else None, reason=reason)
-    if reason.startswith(ENGINE_FAULTS):
+    if reason.startswith(ENGINE_FAULTS) or reason == NOT_STARTED:
         return Outcome(Kind.START_ERROR, charge=Charge.INFRA, reason=reason)
     return Outcome(Kind.START_ERROR, reason=reason or "AWS Batch could not start it and does not say why")
 
 
 def never_began(job: BatchJob) -> Outcome:
-    """Of a job that ended without an attempt: somebody stopped it, or the queue's own rules did."""
+    """Of a job that ended without an attempt that is told of: somebody stopped it, or the queue's own rules did."""
+    if job.status == "SUCCEEDED":
+        return Outcome(Kind.SUCCEEDED, finished_at=job.stopped_at)
+    if job.reason == FORGOTTEN:
+        return Outcome(Kind.LOST, reason=job.reason, finished_at=job.stopped_at)
     kind = Kind.KILLED if job.stopped else Kind.START_ERROR
     reason = f"AWS Batch ended it before it began: {job.reason or 'no reason given'}"
     return Outcome(kind, reason=reason, finished_at=job.stopped_at)

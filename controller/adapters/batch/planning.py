@@ -1,4 +1,4 @@
-"""Which tasks go into one SubmitJob: no more than an array takes, and than its payload holds. Pure."""
+"""Which tasks go into one SubmitJob: no more than an array takes, and than a task can be told. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from controller.adapters.batch.submissions import LARGEST_ARRAY
 
-# Of the 30 KiB that SubmitJob takes, with room for names and what the client adds.
-PAYLOAD = 28 * 1024
-# A span in the list of indices, which is sent twice: once to be read back, once for the container.
-SPAN = 2 * len("999999999-999999999,")
+# AWS Batch has Amazon ECS run a task with the commands and variables of all its containers as overrides, also those of
+# the definition; a job fails that has more than 8,192 characters of them. The rest is for AWS Batch's own variables.
+# SubmitJob's own bound, 30 KiB, is far beyond that.
+OVERRIDES = 7000
 VARIABLE = len('{"name": "RUNNER_ITEM_9999", "value": }, ')
 
 
@@ -27,15 +27,15 @@ def portions(
 ) -> Iterator[tuple[int, ...]]:
     """The indices, ascending, in portions that take no more than `room` bytes each; one that takes more is alone."""
     portion: list[int] = []
-    used = 0
+    used, span = 0, 2 * len(str(indices[-1])) + len("-,")
     for index in indices:
-        cost = 0 if portion and index == portion[-1] + 1 else SPAN
+        cost = 0 if portion and index == portion[-1] + 1 else span
         if items is not None:
             cost += item_cost(items[index])
         if portion and (used + cost > room or len(portion) == LARGEST_ARRAY):
             yield tuple(portion)
             portion, used = [], 0
-            cost = max(cost, SPAN)
+            cost = max(cost, span)
         portion.append(index)
         used += cost
     if portion:

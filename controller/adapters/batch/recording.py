@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from controller.adapters.batch.details import MARK, BatchAttempt, BatchJob
-from controller.adapters.batch.handed import DONE, RUNNING, WAITING, Due, Handed, JobState, Judged
+from controller.adapters.batch.handed import DONE, RUNNING, WAITING, Due, Handed, JobState, Judged, valid
 from controller.adapters.batch.instances import Instance, Instances
 from controller.adapters.batch.outcomes import never_began, outcome_of
 from controller.adapters.batch.output import Output, place_of
@@ -88,28 +88,20 @@ class Recorder:
         what was not recorded then is when it is brought again."""
         arns = {each.instance_arn for job in jobs for each in job.attempts}
         instances = await self._instances.of(arns)
+        children = _children(record, state, handed, jobs)
         results = await asyncio.gather(
-            *(self._bring(record, state, handed, job, instances) for job in jobs), return_exceptions=True
+            *(self._bring(child, state, instances) for child in children), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return [job.id for job, useless in zip(jobs, results, strict=True) if useless]
 
-    async def _bring(
-        self,
-        record: JobRecord,
-        state: JobState,
-        handed: Handed,
-        job: BatchJob,
-        instances: Mapping[str, Instance],
-    ) -> bool:
+    async def _bring(self, child: Child, state: JobState, instances: Mapping[str, Instance]) -> bool:
         """True: nobody waits for what it does."""
+        handed, job = child.handed, child.job
         if handed.states[job.place] == DONE:
             return False
-        index = handed.submission.indices[job.place]
-        valid = state.valid(index) is handed
-        child = Child(record, handed, job, TaskId(record.job.id, index), valid)
         held: Attempt | NotHeld = NotHeld.RECORDED
         for number, attempt in enumerate(job.attempts, start=1):
             if number > handed.recorded.get(job.place, 0):
@@ -121,7 +113,7 @@ class Recorder:
         if job.status == "RUNNING":
             held = await self._hold(child, len(job.attempts) + 1)
             handed.states[job.place] = RUNNING
-        return held is NotHeld.RECORDED and (job.status == "RUNNING" or not valid)
+        return held is NotHeld.RECORDED and (job.status == "RUNNING" or not child.valid)
 
     async def _ended(
         self, child: Child, number: int, attempt: BatchAttempt, instances: Mapping[str, Instance]
@@ -232,6 +224,17 @@ class Recorder:
         if isinstance(begun, Attempt):
             outcome = Outcome(Kind.START_ERROR, reason=reason, finished_at=self._now())
             await self._ledger.finish(begun, outcome, retry.decide(record.job, begun, outcome, 0.0))
+
+
+def _children(
+    record: JobRecord, state: JobState, handed: Handed, jobs: Sequence[BatchJob]
+) -> Sequence[Child]:
+    indices = [handed.submission.indices[job.place] for job in jobs]
+    near = state.near(min(indices), max(indices)) if indices else ()
+    return [
+        Child(record, handed, job, TaskId(record.job.id, index), valid(index, near) is handed)
+        for index, job in zip(indices, jobs, strict=True)
+    ]
 
 
 def lot_of(task: TaskRecord | None, job: Job) -> Lot:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.adapters.batch import strategy
-from controller.adapters.batch.definitions import SCRATCH, TAG, Json, environment, mebibytes
+from controller.adapters.batch import shim, strategy
+from controller.adapters.batch.definitions import SCRATCH, TAG, Json, environment, resources
 from controller.adapters.batch.details import MAIN
 from controller.adapters.batch.submissions import Submission, name_of
 from runner.batch_settings import BatchQueue, BatchSettings
@@ -32,9 +32,26 @@ def variables(
             "RUNNER_TRIES": str(submission.lot.tries),
             "RUNNER_ARRAY_SIZE": str(job.array.total),
         }
+        if empty := [name for name, value in job.env.items() if not value]:
+            given = {name: value for name, value in given.items() if value} | {
+                "RUNNER_EMPTY": ",".join(empty)
+            }
     if items is not None:
         given |= {f"RUNNER_ITEM_{place}": items[index] for place, index in enumerate(submission.indices)}
     return given
+
+
+def overrides(job: Job, submission: Submission, items: Mapping[int, str] | None = None) -> Json:
+    """What AWS Batch hands on to Amazon ECS, as far as it is the job's: see `planning.OVERRIDES`."""
+    wrapped = not submission.native(job)
+    command = shim.wrapped(job.command) if wrapped else job.command
+    env = variables(job, submission, items, wrapped=wrapped)
+    told = [(MAIN, command, env), *((each.name, each.command, each.env) for each in job.sidecars)]
+    containers = [
+        {"name": name, "command": list(command), "environment": environment(env)}
+        for name, command, env in told
+    ]
+    return {"containerOverrides": containers, "taskRoleArn": job.role}
 
 
 def request(
@@ -63,8 +80,7 @@ def request(
         given["shareIdentifier"] = share_of(job.user)
     overrides: Json = {"environment": environment(variables(job, submission, items, wrapped=wrapped))}
     if submission.lot.memory != job.limits.memory:
-        memory = {"type": "MEMORY", "value": mebibytes(submission.lot.memory)}
-        overrides["resourceRequirements"] = [memory]
+        overrides["resourceRequirements"] = resources(job.limits.vcpus, submission.lot.memory, queue)
     return {**given, **_overridden(job, overrides)}
 
 

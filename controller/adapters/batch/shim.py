@@ -6,7 +6,8 @@ command. It needs `/bin/sh` (POSIX, so also busybox's) in the image, and an imag
 that runs its arguments.
 
 It is told by variables: RUNNER_SHARDS (the submission's indices, as `0-99` or `3,7,10-12`), RUNNER_TRIES (tries
-before this submission), RUNNER_ARRAY_SIZE, and RUNNER_ITEM_0, RUNNER_ITEM_1 … by place. The command sees none of these.
+before this submission), RUNNER_ARRAY_SIZE, RUNNER_EMPTY (the job's variables that are empty, which AWS Batch drops, as
+`A,B`), and RUNNER_ITEM_0, RUNNER_ITEM_1 … by place. The command sees none of these.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ for runner_part in $RUNNER_SHARDS; do
   [ "$runner_left" -lt "$runner_count" ] && break
   runner_left=$((runner_left - runner_count))
 done
+for runner_part in $RUNNER_EMPTY; do
+  export "$runner_part="
+done
 unset IFS
 RUNNER_TASK_INDEX=$((runner_first + runner_left))
 RUNNER_ATTEMPT=$((RUNNER_TRIES + ${AWS_BATCH_JOB_ATTEMPT:-1}))
@@ -41,7 +45,7 @@ while eval "[ -n \\"\\${RUNNER_ITEM_$runner_place+given}\\" ]"; do
   unset "RUNNER_ITEM_$runner_place"
   runner_place=$((runner_place + 1))
 done
-unset RUNNER_SHARDS RUNNER_TRIES RUNNER_ARRAY_SIZE
+unset RUNNER_SHARDS RUNNER_TRIES RUNNER_ARRAY_SIZE RUNNER_EMPTY
 exec "$@"
 """
 

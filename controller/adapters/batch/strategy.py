@@ -18,7 +18,10 @@ MOST_ATTEMPTS = 10
 SHORTEST_TIMEOUT = 60
 
 LOST_HOST = {"onStatusReason": "Host EC2*", "action": "RETRY"}
-NOT_STARTED = {"onReason": "Cannot*", "action": "EXIT"}
+NOT_STARTED = (
+    {"onStatusReason": "Task failed to start*", "action": "EXIT"},
+    {"onReason": "Cannot*", "action": "EXIT"},
+)
 FAILED = {"onExitCode": "*", "action": "RETRY"}
 ANYTHING_ELSE = {"onReason": "*", "action": "EXIT"}
 
@@ -28,7 +31,7 @@ def retry_strategy(job: Job, lot: Lot) -> dict[str, Any]:
     failed = max(0, job.retry.retries - lot.user_failures)
     if tries_failures(job) and failed:
         attempts = min(MOST_ATTEMPTS, 1 + min(lost, failed))
-        return {"attempts": attempts, "evaluateOnExit": [LOST_HOST, NOT_STARTED, FAILED, ANYTHING_ELSE]}
+        return {"attempts": attempts, "evaluateOnExit": [LOST_HOST, *NOT_STARTED, FAILED, ANYTHING_ELSE]}
     return {"attempts": min(MOST_ATTEMPTS, 1 + lost), "evaluateOnExit": [LOST_HOST, ANYTHING_ELSE]}
 
 

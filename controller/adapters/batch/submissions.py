@@ -57,18 +57,24 @@ class Submission:
     def shards(self) -> str:
         return format_indices(spans_of(self.indices))
 
+    def reaches(self, first: int, last: int) -> bool:
+        """Whether it may be for tasks from `first` to `last`."""
+        return self.indices[0] <= last and first <= self.indices[-1]
+
     def place(self, index: int) -> int | None:
         """Where the index is among its own; None if it is not."""
-        if not self.indices[0] <= index <= self.indices[-1]:
+        if not self.reaches(index, index):
             return None
         at = bisect_left(self.indices, index)
         return at if self.indices[at] == index else None
 
     def native(self, job: Job) -> bool:
-        """Whether AWS Batch itself tells every task all that differs: the whole array, from 0, tried the first time."""
+        """Whether AWS Batch itself tells every task all that it must: the whole array, from 0, tried the first time,
+        and no empty variables."""
         array = job.array
         whole = 2 <= array.total <= LARGEST_ARRAY and array.spans == (range(array.total),)
-        return whole and self.size == array.total and array.manifest is None and self.lot.tries == 0
+        untold = array.manifest is not None or self.lot.tries > 0 or not all(job.env.values())
+        return whole and self.size == array.total and not untold
 
     def parameters(self) -> dict[str, str]:
         lot = self.lot

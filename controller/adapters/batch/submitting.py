@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import structlog
 
 from controller.adapters.batch.definitions import Definitions, definition_of
 from controller.adapters.batch.finding import SETTLED, tasks_among
 from controller.adapters.batch.handed import Due, Handed, JobState
-from controller.adapters.batch.planning import PAYLOAD, payload, portions
+from controller.adapters.batch.planning import OVERRIDES, payload, portions
 from controller.adapters.batch.recording import Recorder, lot_of
-from controller.adapters.batch.requests import request
+from controller.adapters.batch.requests import overrides, request
 from controller.adapters.batch.service import BatchService
 from controller.adapters.batch.submissions import LARGEST_ARRAY, Lot, Submission
 from controller.adapters.managed.service import may_have_happened
 from controller.demand import demand_of
-from controller.ports import Records
-from runner.aws import AwsError
+from controller.ports import Lead, Records
+from runner.aws import AwsError, Trouble
 from runner.batch_settings import BatchQueue, BatchSettings
 from runner.errors import BadInput
-from runner.model import TaskId
+from runner.model import Job, Status, TaskId
 from runner.ports import Clock, Manifests
-from runner.records import JobRecord
+from runner.records import Ending, JobRecord
 from runner.wording import choices, shown
 
 log = structlog.get_logger()
@@ -32,7 +32,6 @@ log = structlog.get_logger()
 MOST_CLAIMED = 10 * LARGEST_ARRAY
 # Of an array's items so many are read at a time: as many as may be submitted together at most.
 ITEMS = 1000
-LONGEST_ARN = "a" * 256
 
 
 class Submitter:
@@ -83,9 +82,7 @@ class Submitter:
             claimed += len(indices)
         return claimed
 
-    async def serve(
-        self, record: JobRecord, state: JobState, most: int, lead: Callable[[], Awaitable[None]]
-    ) -> int:
+    async def serve(self, record: JobRecord, state: JobState, most: int, lead: Lead) -> int:
         """Hand over what is due, in at most so many submissions; `lead` in between. Returns in how many. Raises
         AwsError, and what `lead` raises."""
         lots: defaultdict[Lot, list[int]] = defaultdict(list)
@@ -94,38 +91,41 @@ class Submitter:
                 lots[due.lot].append(index)
         made = 0
         for lot, indices in lots.items():
-            await lead()
             for part in _slices(indices, ITEMS if record.job.array.manifest else len(indices)):
-                made += await self._submit(record, state, lot, part, most - made)
-                if made >= most:
-                    return made
+                items = await self._items(record, part)
+                for submission in _submissions(record, lot, part, items):
+                    if made >= most:
+                        return made
+                    await lead()
+                    if not await self._offer(record, state, submission, items):
+                        return made
+                    made += 1
         return made
 
-    async def _submit(
-        self, record: JobRecord, state: JobState, lot: Lot, indices: Sequence[int], most: int
-    ) -> int:
-        items = await self._items(record, indices)
-        empty = Submission(record.job.id, record.round, lot, (indices[0],))
-        room = PAYLOAD - payload(self._request(record, empty, LONGEST_ARN, None))
-        made = 0
-        for portion in portions(indices, room, items):
-            if made >= most:
-                break
-            submission = Submission(record.job.id, record.round, lot, portion)
+    async def _offer(
+        self, record: JobRecord, state: JobState, submission: Submission, items: Mapping[int, str] | None
+    ) -> bool:
+        """False: its job queue takes none now. Raises AwsError."""
+        try:
             await self._hand_over(record, state, submission, items)
-            made += 1
-        return made
+        except AwsError as error:
+            if not await self._waits(record, state, submission, error):
+                raise
+            return False
+        return True
 
     async def _hand_over(
         self, record: JobRecord, state: JobState, submission: Submission, items: Mapping[int, str] | None
     ) -> None:
-        given = self._request(record, submission, await self._definition(record, submission), items)
-        if submission.size == 1 and payload(given) > PAYLOAD:
+        if submission.size == 1 and payload(overrides(record.job, submission, items)) > OVERRIDES:
             (index,) = submission.indices
-            reason = f"its item and variables are larger than the {PAYLOAD:,} bytes that AWS Batch takes"
+            reason = (
+                f"item, variables and command are more than the {OVERRIDES:,} bytes that Amazon ECS takes"
+            )
             await self._recorder.refuse(record, TaskId(record.job.id, index), reason)
             del state.due[index]
             return
+        given = self._request(record, submission, await self._definition(record, submission), items)
         try:
             batch_id = await self._service.submit(given)
         except AwsError as error:
@@ -133,10 +133,38 @@ class Submitter:
                 for index in submission.indices:
                     state.due[index] = Due(submission.lot, self._now() + SETTLED, doubtful=True)
             raise
+        state.refused = False
         log.info("handed over to AWS Batch", job=record.job.id, batch_job=batch_id, tasks=submission.size)
         state.adopt([Handed(batch_id, submission, self._now())])
         for index in submission.indices:
             del state.due[index]
+
+    async def _waits(
+        self, record: JobRecord, state: JobState, submission: Submission, error: AwsError
+    ) -> bool:
+        """Whether what was refused waits for its job queue. What an open one refuses again is at fault itself: tried
+        for ever, it would make every step a failure. Raises AwsError."""
+        if not _refused(record.job, error):
+            return False
+        self._definitions.forget()  # somebody may have removed one
+        queue = self.queue(record).job_queue
+        if not await self._service.takes_jobs(queue):
+            log.warning("the job queue takes no jobs", queue=queue, job=record.job.id, error=str(error))
+            return True
+        if state.refused:
+            await self._fail(record, state, submission, f"AWS Batch does not take it: {error}")
+        state.refused = True
+        return False
+
+    async def _fail(self, record: JobRecord, state: JobState, submission: Submission, reason: str) -> None:
+        """The job, or the tasks alone if others of it may run already."""
+        if any(each.submission.round == record.round for each in state.handed):
+            for index in submission.indices:
+                await self._recorder.refuse(record, TaskId(record.job.id, index), reason)
+                del state.due[index]
+        else:
+            await self._records.end(record.job.id, Ending(Status.FAILED, reason, self._now()))
+            state.due.clear()
 
     async def _definition(self, record: JobRecord, submission: Submission) -> str:
         wrapped = not submission.native(record.job)
@@ -153,6 +181,21 @@ class Submitter:
         if manifest is None:
             return None
         return {index: await self._manifests.get(manifest, index) for index in indices}
+
+
+def _refused(job: Job, error: AwsError) -> bool:
+    """Also a role that must not be lent: that is a right which only jobs with this role need."""
+    denied_role = error.trouble is Trouble.DENIED and job.role is not None and job.role in str(error)
+    return error.trouble is Trouble.REFUSED or denied_role
+
+
+def _submissions(
+    record: JobRecord, lot: Lot, indices: Sequence[int], items: Mapping[int, str] | None
+) -> Iterator[Submission]:
+    smallest = Submission(record.job.id, record.round, lot, (indices[0],))
+    room = OVERRIDES - payload(overrides(record.job, smallest))
+    for portion in portions(indices, room, items):
+        yield Submission(record.job.id, record.round, lot, portion)
 
 
 def _slices(indices: Sequence[int], size: int) -> list[Sequence[int]]:

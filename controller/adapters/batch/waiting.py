@@ -103,9 +103,8 @@ def _of_job(job: BatchJob, now: float) -> Iterator[Reason]:
     waited = max(0.0, now - job.created_at)
     since = f"for {format_duration(waited)}"
     if not job.reason:
-        yield Reason(
-            "batch_waits", f"AWS Batch has it {job.status} {since}, and does not say why ({job.id})."
-        )
+        text = f"AWS Batch has it {job.status} {since}, and does not say why: it does of a queue's first job only"
+        yield Reason("batch_waits", f"{text} ({job.id}).")
         return
     meaning = next((text for sign, text in _MEANINGS.items() if job.reason.startswith(sign)), "")
     means = f"; {meaning}" if meaning else ""

@@ -1,14 +1,16 @@
 """AWS Batch behind the `Aws` port, as its API reference and user guide describe it, in the event loop's time.
 
-Emulated: job definitions and their revisions; single and array jobs of 2 to 10,000 children with their variables;
-statuses from SUBMITTED to FAILED with times and reasons; dependencies on success; attempts, retry strategies with
-conditions, time limits from an attempt's start that are never retried; TerminateJob and CancelJob, by id; queues by
-priority, first come first served, hosts that boot, fill and are lost; the passing MISCONFIGURATION of a queue whose
-hosts still boot (`running.hesitant`); names that a listing learns late (`lag`); throttling (`per_second`); limits of
-payload and of what is asked at once; jobs forgotten 7 days after their end.
+Emulated: job definitions and their revisions; single and array jobs of 2 to 10,000 children with their variables,
+those that are not empty; statuses from SUBMITTED to FAILED with times and reasons; dependencies on success; attempts,
+retry strategies with conditions, time limits from an attempt's start that are never retried; TerminateJob and
+CancelJob, by id; queues by priority, first come first served, hosts that boot, fill and are lost; the passing
+MISCONFIGURATION of a queue whose hosts still boot (`running.hesitant`); names that a listing learns late (`lag`);
+throttling (`per_second`); limits of payload, of overrides and of what is asked at once; jobs forgotten 7 days after
+their end.
 
 What the documents leave open is decided so: a child that is stopped with its parent has the parent's reason; an id that
-nobody has is stopped without an error; a running job has no entry in `attempts` for the attempt that runs.
+nobody has is stopped without an error; a child is forgotten by its own end, be it before its parent; a running job has
+no entry in `attempts` for the attempt that runs.
 
 Not emulated: fair share, scale in, multi-node jobs, EKS.
 """
@@ -141,7 +143,8 @@ class SimulatedBatch(RateLimited):
             return None
         if not colon:
             return job
-        return job.children[int(index)] if int(index) < len(job.children) else None
+        child = job.children[int(index)] if int(index) < len(job.children) else None
+        return None if child is None or self._forgotten(child) else child
 
     def _forgotten(self, job: Job) -> bool:
         return job.over and job.stopped_at is not None and now() - job.stopped_at > KEPT
@@ -157,6 +160,8 @@ class SimulatedBatch(RateLimited):
     ) -> Reply:
         if bool(jobQueue) == bool(arrayJobId):
             raise client_error("You must specify only one of jobQueue and arrayJobId")
+        if jobQueue and _last(jobQueue) not in self.queues:
+            raise client_error(f"JobQueue {jobQueue} not found")
         page = min(maxResults, BY_FILTER if filters else BY_STATUS)
         found = self._listed(_last(jobQueue), arrayJobId, jobStatus, filters)
         begin = int(nextToken)
@@ -166,7 +171,8 @@ class SimulatedBatch(RateLimited):
     def _listed(self, queue: str, array: str, status: str, filters: Sequence[Json]) -> list[Job]:
         if array:
             parent = self._find(array)
-            return [job for job in (parent.children if parent else ()) if job.status == status]
+            children = parent.children if parent else ()
+            return [job for job in children if job.status == status and not self._forgotten(job)]
         own = [job for job in self.jobs.values() if job.queue == queue and not self._forgotten(job)]
         if not filters:
             return [job for job in own if job.status == status]
@@ -217,7 +223,7 @@ def _environment(definition: Definition, given: Json) -> Mapping[str, str]:
     for overrides in overrides_of(given):
         if overrides.get("name") in (None, definition.main.get("name")):
             variables += overrides.get("environment") or ()
-    return {each["name"]: each["value"] for each in variables}
+    return {each["name"]: each["value"] for each in variables if each["value"]}
 
 
 def _needs(definition: Definition, given: Json) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from controller.simulation.services.batch_job import Definition, Json
 from controller.simulation.services.service import refused
@@ -15,6 +15,8 @@ MOST_DEFINITION = 24 * 1024
 MOST_DESCRIBED = 100
 ARRAY = range(2, 10_001)
 SHORTEST_TIMEOUT = 60
+# Characters of the overrides that Amazon ECS takes when AWS Batch runs a task there.
+MOST_OVERRIDES = 8192
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _PATTERNS = {
@@ -64,6 +66,21 @@ def overrides_of(given: Json) -> Iterator[Json]:
         yield given["containerOverrides"]
     for task in (given.get("ecsPropertiesOverride") or {}).get("taskProperties") or ():
         yield from task["containers"]
+
+
+def overrides_length(definition: Definition, given: Json, env: Mapping[str, str]) -> int:
+    """`env`: the main container's. Commands and variables are all passed as overrides, wherever they were given."""
+    commands = {each.get("name"): each["command"] for each in overrides_of(given) if "command" in each}
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    containers = [
+        {
+            "name": each.get("name", "default"),
+            "command": commands.get(each.get("name")) or each.get("command") or [],
+            "environment": variables if each is definition.main else each.get("environment") or [],
+        }
+        for each in definition.containers
+    ]
+    return len(json.dumps({"containerOverrides": containers}, separators=(",", ":"), ensure_ascii=False))
 
 
 def _size(given: Json) -> int:

@@ -9,6 +9,7 @@ from itertools import count
 from controller.simulation.clock import now, outside
 from controller.simulation.services.batch_hosts import Environment, Host, JobQueue
 from controller.simulation.services.batch_job import WAITING, Job, Run
+from controller.simulation.services.batch_requests import MOST_OVERRIDES, overrides_length
 
 SUBMITTING, STARTING, STOPPING = 1.0, 5.0, 1.0
 LONGEST_STOP = 30.0
@@ -25,6 +26,7 @@ TOO_LARGE = (
 ENDED = "Essential container in task exited"
 NOT_STARTED = "Task failed to start"
 TIMED_OUT = "Job attempt duration exceeded timeout"
+TOO_LONG = f"Container Overrides length must be at most {MOST_OVERRIDES}"
 
 
 class Running:
@@ -143,6 +145,10 @@ class Running:
         job.host, job.status_reason, job.started_at, job.run = host, "", None, None
         task = f"arn:aws:ecs:eu-west-1:123456789012:task/{next(self._numbers):032x}"
         job.container = {"containerInstanceArn": host.arn, "taskArn": task}
+        if overrides_length(job.definition, job.given, self._seen(job)) > MOST_OVERRIDES:
+            host.give_back(job)
+            self._fail(job, TOO_LONG)
+            return
         self._turn(job, "STARTING")
         self._after(STARTING, self._run, job, task)
 
