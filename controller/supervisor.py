@@ -205,7 +205,7 @@ class Supervisor:
     async def _still_lead(self) -> None:
         """Between any two jobs: so a step of many goes on leading, and one that was frozen ends. Raises Superseded.
 
-        By the clock that the lease is measured with, which may also have been set back.
+        By the wall clock, which goes on while the machine sleeps, and may also have been set back.
         """
         if not 0 <= self._now() - self._led_at < self._settings.lease / 2:
             await self._lead()

@@ -7,7 +7,7 @@ and over simulated services in virtual time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
+from email.utils import mktime_tz, parsedate_tz
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -37,9 +37,14 @@ DENIED = frozenset(
         "ExpiredTokenException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
+        "InvalidSignatureException",
         "MissingAuthenticationToken",
         "NoCredentials",
+        "NotAuthorized",
+        "OptInRequired",
+        "RequestExpired",
         "SignatureDoesNotMatch",
+        "SubscriptionRequiredException",
         "UnauthorizedOperation",
         "UnrecognizedClientException",
     }
@@ -102,9 +107,10 @@ def date_of(reply: Reply) -> float | None:
     """When the service answered, by its own clock: in whole seconds, never rounded up (RFC 9110, 6.6.1). None: it does
     not say."""
     headers = (reply.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
+    told = parsedate_tz(str(headers.get("date", "")))  # without a zone it is UTC, too
     try:
-        return parsedate_to_datetime(str(headers["date"])).timestamp()
-    except (KeyError, ValueError):
+        return None if told is None else float(mktime_tz(told))
+    except (ValueError, OverflowError):
         return None
 
 

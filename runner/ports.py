@@ -79,10 +79,10 @@ class Ledger(Protocol):
     async def begin(self, lease: Lease, job: Job, owner: str) -> Attempt | Refusal:
         """Start an attempt at the lease's task for `owner` (`host#incarnation`), or say why not.
 
-        A task held by another owner may be taken over only when its beat counter has not moved since this same message
-        was last refused as HELD, so that the queue's timer, not anybody's clock, measures the silence; or when the
-        owner is an earlier incarnation of the same host, which then is known to be dead. Taking over records the silent
-        attempt as `lost`, charged to INFRA.
+        A task held by another owner may be taken over only when its beat counter has not moved for a lease since this
+        same message was last refused as HELD, by a clock that all who may take it share; or when the owner is an
+        earlier incarnation of the same host, which then is known to be dead. Taking over records the silent attempt as
+        `lost`, charged to INFRA.
         """
         ...
 

@@ -6,7 +6,7 @@ of a job        submitted · registered · released (it may run) · reopened (by
 of a task       begun · recorded · annotated · counted-again (in another round) · rewritten (how an attempt ended is not
                 what it was) · erased
 of a message    sent · received · shown · deleted · reappears · expired · redriven · purged, by the task it points to
-of an agent     beat: the attempts whose leases it renewed
+of an agent     beat: the attempts whose leases it renewed, and those that it names no more
 of the leader   leads · published: its demand
 of a group      desired
 of an instance  launched · in-service · Terminating… · terminated

@@ -151,13 +151,14 @@ class Watch:
             self._tell("ended", job, status=ending[0]["S"])
 
     def _beats_item(self, _rest: str, before: Item | None, after: Item | None) -> None:
-        """Which attempts it renewed."""
+        """Which attempts it renewed, and which it names no more."""
         if after is None:
             return
         beats, earlier = _beats(after), _beats(before or {})
         same = before is not None and before["name"] == after["name"]
         renewed = [name for name, beat in beats.items() if not same or earlier.get(name) != beat]
-        self._tell("beat", after["name"]["S"], attempts=renewed)
+        dropped = [name for name in earlier if name not in beats]
+        self._tell("beat", after["name"]["S"], attempts=renewed, dropped=dropped)
 
     def _leader_item(self, _rest: str, before: Item | None, after: Item | None) -> None:
         before, after = before or {}, after or {}

@@ -37,9 +37,10 @@ async def watch(
         else:
             silent += LOOK_EVERY
         if silent >= patience:
-            if not await sweep(_lasts(read, seen)):
+            lasts = _lasts(read, seen)
+            if not await sweep(lasts):
                 silent, pause = patience - pause, min(LONGEST_PAUSE, 2 * pause)
-            elif agent_alive():
+            elif agent_alive() or not lasts():  # then something may be left, though the agent is dead by now
                 silent = 0.0
             else:
                 return

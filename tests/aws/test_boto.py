@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from runner.adapters.boto import BotoAws
 from runner.aws import AwsError, Trouble
@@ -70,6 +71,43 @@ async def test_an_urgent_call_does_not_change_how_long_others_wait() -> None:
     await aws.close()
     first, second = (config.read_timeout for config in session.made)
     assert first < second
+
+
+class Refusing(AnsweringSession):
+    """Every call is answered with that error."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__()
+        self.error = ClientError(
+            {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+            "ListTables",
+        )
+
+    def client(self, *_: Any, **__: Any) -> Any:
+        return self
+
+    def list_tables(self) -> None:
+        raise self.error
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "InvalidSignatureException",
+        "NotAuthorized",
+        "OptInRequired",
+        "RequestExpired",
+        "SubscriptionRequiredException",
+    ],
+)
+async def test_where_account_clock_or_key_is_at_fault_the_request_is_not(code: str) -> None:
+    aws = BotoAws(session=Refusing(code, 403))
+    with pytest.raises(AwsError) as error:
+        await aws.call("any", "list_tables")
+    await aws.close()
+    assert error.value.trouble is Trouble.DENIED
 
 
 class Wrong(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -62,6 +62,9 @@ class Told:
     ) -> Told:
         given = {"attempt": 1, "round": 1, "user": 0, "infra": 0, **more}
         return self("recorded", "j/0", by, status=status, kind=kind, **given)
+
+    def beat(self, renewed: Sequence[str] = ("j/0#1",), dropped: Sequence[str] = (), **more: Any) -> Told:
+        return self("beat", "i-1#a", attempts=renewed, dropped=dropped, **more)
 
     def ran(self) -> Told:
         return self.begun().started().ended().recorded()
@@ -165,7 +168,28 @@ def test_numbers_that_leave_one_out_are_seen() -> None:
 
 
 def test_a_task_taken_from_an_owner_that_beats_is_seen() -> None:
-    told = Told().begun()("beat", "i-1#a", attempts=["j/0#1"], after=50.0)
+    told = Told().begun().beat(after=50.0).recorded(RUNNABLE, "lost", OTHER, infra=1, after=30.0)
+    assert "2: given up though its owner beat 30.0 s ago" in told.problems()
+
+
+def test_a_beat_for_what_its_owner_then_dropped_before_it_started_keeps_nobody_from_it() -> None:
+    told = Told().begun().beat(after=50.0).beat((), ["j/0#1"]).recorded(RUNNABLE, "lost", OTHER, after=30.0)
+    assert told.problems() == []
+
+
+def test_a_task_that_was_dropped_is_taken_a_lease_after_it_was_begun_all_the_same() -> None:
+    told = Told().begun().beat().beat((), ["j/0#1"]).recorded(RUNNABLE, "lost", OTHER, after=30.0)
+    assert "2: given up though its owner beat 32.0 s ago" in told.problems()
+
+
+def test_a_beat_for_what_had_started_counts_though_its_owner_dropped_it() -> None:
+    told = Told().begun().started().beat(after=50.0).beat((), ["j/0#1"])
+    told.recorded(RUNNABLE, "lost", OTHER, infra=1, after=30.0)
+    assert "2: given up though its owner beat 31.0 s ago" in told.problems()
+
+
+def test_a_beat_for_what_its_owner_took_up_again_counts() -> None:
+    told = Told().begun().beat((), ["j/0#1"]).beat(after=50.0)
     told.recorded(RUNNABLE, "lost", OTHER, infra=1, after=30.0)
     assert "2: given up though its owner beat 30.0 s ago" in told.problems()
 
@@ -206,14 +230,12 @@ def test_a_container_that_outlives_its_lease_is_seen() -> None:
 
 
 def test_a_beat_renews_the_lease() -> None:
-    told = (
-        Told().begun().started()("beat", "i-1#a", attempts=["j/0#1"], after=50.0).ended(after=50.0).recorded()
-    )
+    told = Told().begun().started().beat(after=50.0).ended(after=50.0).recorded()
     assert told.problems() == []
 
 
 def test_a_beat_that_comes_too_late_does_not_hide_that() -> None:
-    told = Told().begun().started()("beat", "i-1#a", attempts=["j/0#1"], after=90.0).ended().recorded()
+    told = Told().begun().started().beat(after=90.0).ended().recorded()
     assert [each for each in told.problems() if each.startswith("4")]
 
 

@@ -94,12 +94,16 @@ class Fenced(Rule):
     Seen in the ledger: attempts are numbered one after the other; each is recorded at most once; by the agent that
     owns it or a successor on the same machine, unless it is given up as lost, a lease at least after its last beat;
     nobody else changes its metadata. And what the record says is what became of that attempt's own container.
+
+    An owner that gets no answer as it begins claims nothing, and drops the attempt from its beats: an earlier one for
+    it does not count then, unless its container was started.
     """
 
     _owners: dict[str, Event] = field(default_factory=dict)
     _recorded: dict[tuple[str, int], Event] = field(default_factory=dict)
     _incarnations: dict[str, int] = field(default_factory=dict)
     _lives: Counter[str] = field(default_factory=Counter)
+    _started: set[str] = field(default_factory=set)
     _containers: dict[tuple[str, int], Event] = field(default_factory=dict)
     _renewed: dict[str, Event] = field(default_factory=dict)
 
@@ -107,6 +111,7 @@ class Fenced(Rule):
     def handlers(self) -> Mapping[str, See]:
         return {
             "agent-started": self._agent_started,
+            "container-started": self._container_started,
             "container-ended": self._container_ended,
             "begun": self._see_begun,
             "beat": self._see_beat,
@@ -118,6 +123,9 @@ class Fenced(Rule):
         self._lives[event.subject] += 1
         self._incarnations[f"{event.subject}#{event.more['incarnation']}"] = self._lives[event.subject]
 
+    def _container_started(self, event: Event) -> None:
+        self._started.add(_name_of(event))
+
     def _container_ended(self, event: Event) -> None:
         self._containers[event.subject, event.more["attempt"]] = event
 
@@ -127,10 +135,13 @@ class Fenced(Rule):
         if event.more["attempt"] != expected:
             self.broken(2, event.subject, f"attempt {expected} should be the next", event)
         self._owners[event.subject] = event
-        self._renewed[f"{event.subject}#{event.more['attempt']}"] = event
+        self._renewed[_name_of(event)] = event
 
     def _see_beat(self, event: Event) -> None:
         self._renewed.update(dict.fromkeys(event.more["attempts"], event))
+        for name in event.more["dropped"]:
+            if name not in self._started:
+                self._renewed[name] = self._owners[name.partition("#")[0]]
 
     def _see_recorded(self, event: Event) -> None:
         key = event.subject, event.more["attempt"]
@@ -146,7 +157,7 @@ class Fenced(Rule):
             self._see_given_up(event)
 
     def _see_given_up(self, event: Event) -> None:
-        renewed = self._renewed[f"{event.subject}#{event.more['attempt']}"]
+        renewed = self._renewed[_name_of(event)]
         silence = event.at - renewed.at
         if silence < self.terms.lease:
             self.broken(
@@ -175,6 +186,11 @@ class Fenced(Rule):
         if not told:
             shown = [ended] if ended else []
             self.broken(2, event.subject, "its record is not what became of its container", *shown, event)
+
+
+def _name_of(event: Event) -> str:
+    """Its attempt's, as in beats."""
+    return f"{event.subject}#{event.more['attempt']}"
 
 
 # Of a time limit, what must have passed when it ends a task: clocks may be slightly apart.

@@ -45,7 +45,7 @@ class Linger(Generic[T]):
         return group.sent
 
     def withdraw(self, gone: Callable[[T], bool]) -> None:
-        """Those do not go out any more: they leave what waits, and also the lists that `send` was given."""
+        """They leave what waits, and also the lists that `send` was given, which may have sent them by then."""
         for group in (*self._groups.values(), *self._under_way.values()):
             group.items[:] = [item for item in group.items if not gone(item)]
 
