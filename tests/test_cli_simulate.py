@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -78,6 +79,16 @@ def test_a_trace_is_played(desk: Desk, tmp_path: Path) -> None:
     assert 960 < found["makespan"] < 1400
 
 
+def test_of_large_work_each_figure_is_told_as_it_comes(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "large.yaml"
+    file.write_text(JOB.replace("array: 40", "array: 20001"))
+    told = desk.call("simulate", str(file), "--seconds", "1s", "--max", "1,2", "--market", "spot").stderr
+    assert re.findall(r"(. of .): (spot, at most .): \$", told) == [
+        ("1 of 2", "spot, at most 1"),
+        ("2 of 2", "spot, at most 2"),
+    ]
+
+
 def test_the_fleet_is_drawn(desk: Desk, jobfile: str, tmp_path: Path) -> None:
     chart = tmp_path / "fleet.svg"
     desk.out("simulate", jobfile, "--seconds", "5m", "--max", "5,20", "--chart", str(chart))
@@ -94,7 +105,10 @@ def test_the_fleet_is_drawn(desk: Desk, jobfile: str, tmp_path: Path) -> None:
         (["--instance-type", "m6i.lagre"], "--instance-type: unknown instance type"),
         (["--chart", "fleet.png"], "--chart: a chart is an .svg file"),
         (["--prices", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
-        (["--seconds", "soon"], "soon"),
+        (["--chart", "nowhere/fleet.svg"], "--chart: 'nowhere/fleet.svg' cannot be written"),
+        (["--chart", "."], "--chart: a chart is an .svg file"),
+        (["--seconds", "soon"], "--seconds: 'soon' is not a duration"),
+        (["--seconds", "1000d"], "--seconds: '1000d' is out of bounds; allowed: 0s to 30d"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -106,10 +120,43 @@ def test_what_cannot_be_meant_is_refused(
     assert problem in refused.stderr
 
 
+def test_clusters_of_amazon_emr_are_not_modelled(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "sessions.yaml"
+    steps = "steps: [{name: load, args: [spark-submit, s3://code-of-ours/load.py]}]"
+    file.write_text(f"name: sessions\nemr: {{release: emr-7.5.0, main: m6i.xlarge, {steps}}}\n")
+    refused = desk.call("simulate", str(file), "--seconds", "5m")
+    assert refused.exit_code == 2
+    assert "emr: a cluster of Amazon EMR is not modelled" in refused.stderr
+
+
 def test_a_file_that_is_not_there_is_refused(desk: Desk) -> None:
     refused = desk.call("simulate", "nowhere.yaml")
     assert refused.exit_code == 2
     assert "nowhere.yaml: cannot be read" in refused.stderr
+
+
+def test_a_number_of_machines_that_is_given_twice_is_told_once(desk: Desk, jobfile: str) -> None:
+    found = desk.json("simulate", jobfile, "--seconds", "5m", "--max", "5,5", "--market", "spot")
+    assert [each["id"] for each in found] == ["spot/5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("cut.swf.gz", gzip.compress(job(1, 0, 600, 4).encode())[:-9], "cut.swf.gz: is damaged"),
+        ("plain.swf.gz", job(1, 0, 600, 4).encode(), "plain.swf.gz: is damaged"),
+        ("bare.swf", b"; only a comment", "bare.swf: no job in it ever ran"),
+        ("other.swf", b"name: reads", "other.swf:1: not a job in the Standard Workload Format"),
+    ],
+)
+def test_a_trace_that_is_none_is_refused(
+    desk: Desk, tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    trace = tmp_path / name
+    trace.write_bytes(content)
+    refused = desk.call("simulate", str(trace))
+    assert refused.exit_code == 2
+    assert problem in refused.stderr
 
 
 def test_a_trace_in_which_nothing_ran_is_refused(desk: Desk, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -23,14 +25,17 @@ from controller.simulation.prices import Prices, read_prices
 from runner.errors import BadInput, Place
 from runner.instances import KNOWN, InstanceType
 from runner.model import Job
+from runner.schema import duration as parse_of_duration
 from runner.settings import BATCH, FLEET, ON_DEMAND, SPOT, Settings
-from runner.units import parse_duration
 from runner.wording import choices, printable, shown
 
 DEFAULT_TYPE = "m6i.large"
 MAXIMA = "10,50,100"
 MARKETS = (SPOT, ON_DEMAND)
 MOST_MACHINES = 5000
+MANY_TASKS = 20_000
+LASTS = parse_of_duration(0, 30 * 86_400)
+TRACE = ".swf"
 
 
 @click.command(name="simulate")
@@ -80,18 +85,30 @@ def command(
       runner-controller simulate week.swf.gz --instance-type c7i.4xlarge
     """
     counts = _counts(maxima)
-    if chart_file is not None and chart_file.suffix != ".svg":
-        problem = f"a chart is an .svg file, not {shown(str(chart_file))}"
-        raise BadInput(problem, Place(key="--chart"))
+    _check_chart(chart_file)
     settings = _with_fleet(app.settings(), instance_type)
     bags = _bags(app, settings, file, seconds)
     costs = read_prices(prices)
-    found = list(forecast.forecasts(settings, bags, counts, market or MARKETS, costs))
+    played = forecast.forecasts(settings, bags, counts, market or MARKETS, costs)
+    found = list(_told(played, len(counts) * len(market or MARKETS), sum(len(bag.durations) for bag in bags)))
     _print(found, output)
     _say_of_prices(costs)
     if chart_file is not None:
         chart_file.write_text(_drawn(file, found))
         remark(f"drawn in {chart_file}")
+
+
+def _told(played: Iterable[Forecast], count: int, tasks: int) -> Iterator[Forecast]:
+    """Large work takes minutes: each as it comes."""
+    for number, each in enumerate(played, start=1):
+        if tasks > MANY_TASKS:
+            remark(f"{number} of {count}: {_title(each)}")
+        yield each
+
+
+def _title(each: Forecast) -> str:
+    lasts = duration(round(each.metrics.makespan))
+    return f"{each.market}, at most {each.maximum}: ${each.metrics.dollars:,.2f}, {lasts}"
 
 
 def _with_fleet(given: Settings, instance_type: str | None) -> Settings:
@@ -104,12 +121,28 @@ def _with_fleet(given: Settings, instance_type: str | None) -> Settings:
     return forecast.with_fleet(given, kind)
 
 
+def _check_chart(file: Path | None) -> None:
+    """Before anything is played, which may take long."""
+    if file is None:
+        return
+    if file.suffix != ".svg":
+        problem = f"a chart is an .svg file, not {shown(str(file))}"
+        raise BadInput(problem, Place(key="--chart"))
+    if (
+        not file.parent.is_dir()
+        or file.is_dir()
+        or not os.access(file if file.exists() else file.parent, os.W_OK)
+    ):
+        problem = f"{shown(str(file))} cannot be written"
+        raise BadInput(problem, Place(key="--chart"))
+
+
 def _counts(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 1 <= int(part) <= MOST_MACHINES for part in parts):
         problem = f"numbers of machines from 1 to {MOST_MACHINES}, such as {MAXIMA}, not {shown(text)}"
         raise BadInput(problem, Place(key="--max"))
-    return [int(part) for part in parts]
+    return list(dict.fromkeys(map(int, parts)))
 
 
 def _kind(name: str | None) -> InstanceType | None:
@@ -123,8 +156,12 @@ def _kind(name: str | None) -> InstanceType | None:
 
 def _bags(app: App, settings: Settings, file: Path, seconds: str | None) -> Sequence[Bag]:
     lines = _lines_of(file)
-    if not swf.is_trace(lines):
-        return [_job(app, draft_from(file, {}).job, seconds)]
+    if TRACE not in file.suffixes[-2:] and not swf.is_trace(lines):
+        draft = draft_from(file, {})
+        if draft.job.emr is not None:
+            problem = "a cluster of Amazon EMR is not modelled: this is about a fleet's machines"
+            raise BadInput(problem, draft.place("emr"))
+        return [_job(app, draft.job, seconds)]
     bags = swf.bags(lines, file=str(file))
     if not bags:
         problem = "no job in it ever ran"
@@ -136,11 +173,16 @@ def _bags(app: App, settings: Settings, file: Path, seconds: str | None) -> Sequ
 
 
 def _lines_of(file: Path) -> list[str]:
-    """None of what cannot be a trace: whoever reads job files says what is wrong with it."""
     try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError):
-        return []
+        content = file.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+        raise BadInput(problem, Place(str(file))) from None
+    try:
+        content = gzip.decompress(content) if file.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error):
+        problem = "is damaged, or not compressed by gzip"
+        raise BadInput(problem, Place(str(file))) from None
     return content.decode(errors="replace").splitlines()
 
 
@@ -148,7 +190,7 @@ def _job(app: App, job: Job, seconds: str | None) -> Bag:
     """Its tasks take as long as is said, or as earlier ones did; only then does the supervisor know it, too."""
     count, told = job.array.size, None
     if seconds is not None:
-        durations = [parse_duration(seconds)] * count
+        durations = [_seconds(seconds)] * count
     else:
         experience = app.call(lambda parts: experience_of(parts.records, job.name))
         if experience is None:
@@ -159,6 +201,13 @@ def _job(app: App, job: Job, seconds: str | None) -> Bag:
         remark(f"about {duration(experience.mean)} a task, from {seen}")
     memory = job.limits.memory + job.sidecar_memory
     return Bag(job.name, 0.0, durations, job.limits.vcpus, memory, job.queue, told, job.max_parallel)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return LASTS(text)
+    except BadInput as error:
+        raise BadInput(error.problem, Place(key="--seconds")) from None
 
 
 def _print(found: Sequence[Forecast], output: Format) -> None:
@@ -214,12 +263,5 @@ def _say_of_prices(prices: Prices) -> None:
 
 
 def _drawn(file: Path, found: Sequence[Forecast]) -> str:
-    panels = [
-        chart.Panel(
-            f"{each.market}, at most {each.maximum}: ${each.metrics.dollars:,.2f}, "
-            f"{duration(round(each.metrics.makespan))}",
-            each.samples,
-        )
-        for each in found
-    ]
+    panels = [chart.Panel(_title(each), each.samples) for each in found]
     return chart.draw(panels, f"{printable(file.name)}: the fleet over time")

@@ -24,7 +24,7 @@ from controller.simulation.nemesis import printed
 from controller.simulation.promises.rule import JobEnd
 from controller.simulation.trial import Result, Trial, run, trial_of
 
-PROGRAM = "python -m controller.simulation.campaign"
+PROGRAM = f"{sys.executable} -m controller.simulation.campaign"
 # Lines of a failing seed's log that are shown.
 TAIL = 30
 # Seeds between two lines that tell how far it is.
@@ -171,20 +171,37 @@ def _numbers(text: str) -> frozenset[int]:
     return frozenset(int(part) for part in text.split(",") if part)
 
 
+def positive_number(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM, description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m controller.simulation.campaign",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--seeds", type=int, default=200, help="how many (200)")
+    parser.add_argument("--seeds", type=positive_number, default=200, help="how many (200)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (0)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
+    parser.add_argument(
+        "--jobs", type=positive_number, default=os.cpu_count() or 1, help="processes at a time"
+    )
     parser.add_argument("--replay", type=int, metavar="SEED", help="play this one alone")
     parser.add_argument(
-        "--without", type=_numbers, default=frozenset(), metavar="N,…", help="acts to leave out"
+        "--without",
+        type=_numbers,
+        default=frozenset(),
+        metavar="N,…",
+        help="with --replay: acts to leave out, by number",
     )
-    parser.add_argument("--shrink", action="store_true", help="find acts that may be left out")
+    parser.add_argument("--shrink", action="store_true", help="with --replay: find acts that may be left out")
     parser.add_argument(
-        "--logs", type=Path, default=Path(tempfile.gettempdir()) / "campaign", help="for event logs"
+        "--logs",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "campaign",
+        help="a folder for event logs (%(default)s)",
     )
     given = parser.parse_args(arguments)
     if given.replay is None:

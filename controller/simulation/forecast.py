@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from controller.simulation.model.conditions import Conditions
+from controller.simulation.model.conditions import HOUR, Conditions
 from controller.simulation.model.metrics import Metrics, measured
 from controller.simulation.model.policy import Leaving
 from controller.simulation.model.product import Product, job_of
@@ -26,11 +26,14 @@ from runner.settings import (
     QueueSettings,
     Settings,
 )
-from runner.units import format_size
+from runner.units import format_duration, format_size
 
 # Boots, reclaims and who takes what differ from run to run; so several are made, fewer of large work.
 RUNS = 5
 MOST_TASKS = 100_000
+
+# More reclaims than that within one task's time, on average, and it would be begun over and over.
+MOST_RECLAIMS = 3.0
 
 ENVIRONMENT = "simulated"
 
@@ -74,10 +77,22 @@ def forecasts(
     Raises BadInput."""
     assert settings.fleet is not None
     used = _preferred(settings, bags)
+    if SPOT in markets:
+        _check_that_tasks_end(bags, prices)
     for market in markets:
         for maximum in maxima:
             own = [_bounded(each, market, maximum) for each in used]
             yield _forecast(_fleet(settings, own), bags, market, maximum, prices)
+
+
+def _check_that_tasks_end(bags: Sequence[Bag], prices: Prices) -> None:
+    longest = max(max(bag.durations) for bag in bags)
+    if longest * prices.reclaims > MOST_RECLAIMS * HOUR:
+        message = (
+            f"a task of {format_duration(longest)} hardly ever ends on a spot machine, of which each is "
+            f"reclaimed {prices.reclaims:g} an hour: take on_demand alone"
+        )
+        raise BadInput(message)
 
 
 def _forecast(settings: Settings, bags: Sequence[Bag], market: str, maximum: int, prices: Prices) -> Forecast:

@@ -126,3 +126,11 @@ def test_another_type_serves_all_queues_of_a_fleet() -> None:
 
 def test_the_same_is_told_each_time() -> None:
     assert told(SMALL, [10]) == told(SMALL, [10])
+
+
+def test_tasks_that_hardly_ever_end_before_their_spot_machine_goes_are_refused() -> None:
+    work = [bag(10 * 3600.0)]
+    often = Prices("here", "2026-01-01", {}, {}, 0.25, reclaims=1.0)
+    with pytest.raises(BadInput, match=r"10h .* 1 an hour"):
+        list(forecasts(SMALL, work, [1], [SPOT], often))
+    assert list(forecasts(SMALL, work, [1], [ON_DEMAND], often))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,23 @@ def test_a_machine_holds_as_many_tasks_as_fit() -> None:
     run = played(fixed(1), bag(*[60.0] * 5))
     first = run.first_started
     assert sorted(wait - first for wait in run.waits) == pytest.approx([0, 0, 60, 60, 120])
+
+
+def test_no_more_of_a_job_run_at_a_time_than_it_allows() -> None:
+    run = played(fixed(2, idle=30.0), bag(*[63.0] * 4, max_parallel=1))
+    begun = sorted(wait - run.first_started for wait in run.waits)
+    assert all(63 < later - earlier <= 63 + LATEST for earlier, later in pairwise(begun))
+
+
+def test_a_task_that_is_lost_is_not_replaced_by_a_further_one_of_its_job() -> None:
+    run = played(
+        fixed(2, then={400.0: 2}),
+        bag(*[300.0] * 3, max_parallel=2),
+        conditions=Conditions(boot=100.0, jitter=0.0, reclaims=(Reclaim(200.0, "small"),)),
+        sampled=True,
+    )
+    assert max(each.running for each in run.samples) == 2
+    assert run.last_ended > 0
 
 
 def test_memory_counts_as_vcpus_do() -> None:

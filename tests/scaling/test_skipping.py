@@ -82,3 +82,13 @@ def test_two_hundred_hours_of_a_thousand_tasks_take_well_under_a_second() -> Non
     small = routes(replace(SPOT, maximum=5))
     played(Counting(small, restless=False), bag(*[7200.0] * 1000), own=small)
     assert time.process_time() - began < 1.0
+
+
+def test_a_thousand_jobs_behind_a_full_fleet_are_not_looked_at_one_by_one() -> None:
+    small = routes(replace(SPOT, maximum=2))
+    jobs = [bag(600.0, name=f"bag{number}") for number in range(1000)]
+    began = time.process_time()
+    found = metrics(played(Counting(small, restless=False), *jobs, own=small, sampled=True))
+    assert time.process_time() - began < 1.0
+    assert 250 * 600 + 100 < found.makespan < 250 * 600 + 120
+    assert found.launched == 2

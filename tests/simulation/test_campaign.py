@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_a_long_campaign_tells_how_far_it_is(tmp_path: Path, capsys: pytest.Capt
     assert campaign.campaign(range(3), 1, tmp_path, progress=2) == 0
     told = capsys.readouterr().out.splitlines()
     assert [line.partition(",")[0] for line in told] == ["2 of 3 seeds", "3 seeds from 0"]
+
+
+def test_the_command_that_replays_a_seed_names_the_python_that_has_the_program() -> None:
+    assert f"{sys.executable} -m controller.simulation.campaign" == campaign.PROGRAM
+
+
+@pytest.mark.parametrize("arguments", [["--seeds", "0"], ["--jobs", "0"], ["--seeds", "many"]])
+def test_a_campaign_of_nothing_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        campaign.main(arguments)
+    assert ended.value.code == 2
+    assert f"argument {arguments[0]}: invalid" in capsys.readouterr().err
 
 
 def test_acts_that_are_not_needed_to_break_a_promise_are_left_out(broken: Trial) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from controller.simulation.model.run import Sample
 from controller.simulation.model.svg import FAINT, Drawing, ticks
@@ -11,8 +12,9 @@ from controller.simulation.model.svg import FAINT, Drawing, ticks
 WIDTH, HEIGHT, MARGIN, BETWEEN = 340.0, 150.0, 46.0, 62.0
 COLUMNS = 3
 SERVING, BOOTING, WAITING = "#54aeff", "#ddf4ff", "#cf222e"
-HOUR = 3600.0
-# No panel needs more points than it has pixels, or nearly.
+# From so many seconds on, time is told in units of so many, which are called so.
+UNITS = ((4 * 86_400.0, 86_400.0, "d"), (2 * 3600.0, 3600.0, "h"), (0.0, 60.0, "min"))
+# No panel needs more moments than it has pixels, or nearly.
 MOST_POINTS = 250
 
 
@@ -44,17 +46,19 @@ def draw(panels: Sequence[Panel], title: str) -> str:
 
 
 def _panel(drawing: Drawing, left: float, top: float, panel: Panel) -> None:
-    samples = _thinned(panel.samples)
-    drawing.text((left, top - 6), panel.title, 12, bold=True)
+    samples = thinned(panel.samples)
+    drawing.text((left, top - 6), panel.title, 11, bold=True)
     if not samples:
         return
     bottom, width = top + HEIGHT, WIDTH - MARGIN
-    times = ticks(max(1.0, samples[-1].at) / HOUR)
+    end = max(1.0, samples[-1].at)
+    unit, name = next((unit, name) for least, unit, name in UNITS if end >= least)
+    times = ticks(end / unit)
     machines = ticks(max(1, *(each.booting + each.serving for each in samples)), 4)
     waiting = ticks(max(1, *(each.waiting for each in samples)), 4)
 
     def across(seconds: float) -> float:
-        return left + width * seconds / HOUR / times[-1]
+        return left + width * seconds / unit / times[-1]
 
     def up(value: float, scale: Sequence[float]) -> float:
         return bottom - (bottom - top) * value / scale[-1]
@@ -65,13 +69,26 @@ def _panel(drawing: Drawing, left: float, top: float, panel: Panel) -> None:
     for value in waiting:
         drawing.text((left + width + 6, up(value, waiting) + 4), f"{value:,g}", 10, WAITING)
     for value in times:
-        drawing.text((across(value * HOUR), bottom + 14), f"{value:g} h", 10, FAINT, "middle")
+        drawing.text((across(value * unit), bottom + 14), f"{value:g} {name}", 10, FAINT, "middle")
     every = [(across(each.at), up(each.booting + each.serving, machines)) for each in samples]
     drawing.area(every, bottom, BOOTING)
     drawing.area([(across(each.at), up(each.serving, machines)) for each in samples], bottom, SERVING)
     drawing.path([(across(each.at), up(each.waiting, waiting)) for each in samples], WAITING, 1.2)
 
 
-def _thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
-    apart = max(1, len(samples) // MOST_POINTS)
-    return [*samples[::apart], *samples[-1:]]
+def thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Of each span of time what holds until the next, and its peaks."""
+    width = max(1.0, samples[-1].at / MOST_POINTS) if samples else 1.0
+    drawn = list(samples[:1])
+    for _, each in groupby(samples, lambda sample: sample.at // width):
+        span = list(each)
+        drawn += sorted({max(span, key=_machines), max(span, key=_waiting), span[-1]})
+    return drawn
+
+
+def _machines(sample: Sample) -> int:
+    return sample.booting + sample.serving
+
+
+def _waiting(sample: Sample) -> int:
+    return sample.waiting

@@ -13,7 +13,8 @@ from runner.records import Backlog
 
 @dataclass(slots=True, eq=False)
 class Progress:
-    """A job and how far it is. `seconds`: of its ended tasks together."""
+    """A job and how far it is. `seconds`: of its ended tasks together. `held`: of those that wait, so many are not sent
+    yet."""
 
     id: str
     bag: Bag
@@ -23,6 +24,12 @@ class Progress:
     seconds: float = 0.0
     first_started: float | None = None
     last_ended: float | None = None
+    held: int = 0
+
+    @property
+    def sent(self) -> int:
+        """Tasks that wait on the queue, or run."""
+        return self.unfinished - self.held
 
     @property
     def unfinished(self) -> int:

@@ -20,6 +20,9 @@ from runner.routing import Routes
 
 PRODUCT = "this project"
 
+# More unfinished jobs than are looked at one by one while all the machines there may be are asked for.
+MANY = 100
+
 
 class Product:
     """As `controller.supervisor` does it in every step. `leaving`: the agents' settings."""
@@ -41,6 +44,8 @@ class Product:
         self._decided_on: int | None = None
 
     def step(self, sight: Sight) -> Orders:
+        if len(sight.jobs) > MANY and _at_most(sight):
+            return self._all_out(sight)
         records = [self._record(job) for job in sight.jobs]
         paces = self._paces.observe(records, sight.now)
         history = self._history(sight)
@@ -55,6 +60,13 @@ class Product:
         )
         self._last = Orders(self._desired(sight, loads), demand.waiting_by_channel(loads), until)
         return self._last
+
+    def _all_out(self, sight: Sight) -> Orders:
+        """Looking at thousands of jobs whenever a task ends, where nothing can come of it, would take hours. The queue
+        itself says where something waits."""
+        self._decided_on = None
+        waiting = {channel: depth.visible for channel, depth in sight.depth.items() if depth.visible}
+        return Orders(self._desired(sight, ()), waiting, math.inf)
 
     def _desired(self, sight: Sight, loads: Sequence[Load]) -> Mapping[str, int]:
         if _at_most(sight):
@@ -80,7 +92,7 @@ class Product:
         return JobRecord(
             self._jobs[job.id],
             Counts(runnable=job.waiting, running=job.running, succeeded=job.ended),
-            queued=job.unfinished,
+            queued=job.sent,
             released_at=job.bag.arrival,
             first_started_at=job.first_started,
             last_finished_at=job.last_ended,

@@ -28,7 +28,7 @@ PATIENCE = 6 * 3600.0
 
 
 class Sample(NamedTuple):
-    """How many machines boot and serve, and how many tasks wait and run, at a moment."""
+    """How many machines boot and serve, and how many tasks wait and run, from a moment on."""
 
     at: float
     booting: int
@@ -88,6 +88,7 @@ class Simulation:
         self._rest = Rest(self._agenda, policy.leaving, self._groups, channels, Random(f"{seed}/readings"))
         self._arrivals = [bag.arrival for bag in workload.bags]
         self._jobs: dict[str, Progress] = {}
+        self._unsent: dict[Progress, deque[Task]] = {}
         self._arrived: list[Progress] = []
         self._past: list[Progress] = []
         self._counts: deque[tuple[float, Mapping[str, tuple[int, int]]]] = deque()
@@ -135,8 +136,18 @@ class Simulation:
         )
         channel = self._routes.channel(asked, bag.memory)
         self._version += 1
-        for seconds in bag.durations:
-            self._floor.offer(Task(job, seconds, channel))
+        job.held = len(bag.durations)
+        self._unsent[job] = deque(Task(job, seconds, channel) for seconds in bag.durations)
+        self._send(job)
+
+    def _send(self, job: Progress) -> None:
+        """As the supervisor does: of a job no more are on the queue or run than it allows."""
+        tasks, most = self._unsent[job], job.bag.max_parallel
+        while tasks and (most is None or job.sent < most):
+            job.held -= 1
+            self._floor.offer(tasks.popleft())
+        if not tasks:
+            del self._unsent[job]
 
     def _rested(self, machine: Machine) -> None:
         self._rest.consider(machine)
@@ -150,6 +161,8 @@ class Simulation:
             group.notify(machine)
 
     def _step(self) -> None:
+        for job in list(self._unsent):
+            self._send(job)
         policy, sight = self._policy, self._look()
         orders = policy.step(sight)
         for name, group in self._groups.items():
@@ -181,11 +194,8 @@ class Simulation:
     def _skipped(self, until: float) -> float:
         """The latest step by then, reckoned step by step, as times do not add up exactly."""
         at, interval = self._agenda.now, self._policy.interval
-        same = self._samples[-1][1:] if self._sampled else None
         while at + interval + interval <= until:
             at += interval
-            if same is not None:
-                self._samples.append(Sample(at, *same))
         return at + interval
 
     def _look(self) -> Sight:
@@ -216,6 +226,8 @@ class Simulation:
     def _sample(self) -> None:
         alive = [machine for group in self._groups.values() for machine in group.alive]
         booting = sum(machine.state is State.BOOTING for machine in alive)
-        waiting = sum(job.waiting for job in self._jobs.values())
-        running = sum(job.running for job in self._jobs.values())
-        self._samples.append(Sample(self._agenda.now, booting, len(alive) - booting, waiting, running))
+        waiting = sum(map(len, self._floor.queues.values())) + sum(map(len, self._unsent.values()))
+        running = sum(self._floor.in_flight.values())
+        sample = Sample(self._agenda.now, booting, len(alive) - booting, waiting, running)
+        if not self._samples or self._samples[-1][1:] != sample[1:]:
+            self._samples.append(sample)
