@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from controller.ports import Records
 from controller.report import count_of
 from runner.array import Array
+from runner.errors import NotFound
 from runner.model import Status, TaskId
 from runner.records import JobRecord, TaskRecord
 
@@ -24,6 +25,12 @@ def unbegun(record: JobRecord, index: int) -> TaskRecord:
 
 async def find_task(records: Records, record: JobRecord, task: TaskId) -> TaskRecord:
     return await records.task(task) or unbegun(record, task.index)
+
+
+def no_attempt(task: TaskRecord, number: int) -> NotFound:
+    """Of one that never began."""
+    had = f"{task.attempt} attempt{'' if task.attempt == 1 else 's'}"
+    return NotFound(f"{task.task} has had {had}; there is no attempt {number}")
 
 
 async def list_tasks(

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from controller.listing import no_attempt
 from runner.environment import task_environment
-from runner.errors import NotFound
 from runner.model import Attempt, Job, Mount, Outcome
 from runner.records import AttemptRecord, TaskRecord
 
@@ -46,8 +46,7 @@ def again(
     """The attempt of that number, or the latest; a first one if none began yet. Raises NotFound."""
     number = number or task.attempt or 1
     if number > max(task.attempt, 1):
-        message = f"{task.task} has had {task.attempt} attempts; there is no attempt {number}"
-        raise NotFound(message)
+        raise no_attempt(task, number)
     ended = next((one for one in attempts if one.number == number), None)
     attempt = told(job, task, attempts, number)
     image, remarks = _image(job, ended.outcome if ended else None)

@@ -73,6 +73,17 @@ def test_every_attempts_output_is_kept(desk: Desk) -> None:
     assert desk.out("logs", "n", "--attempt", "1").startswith("0.1 line 0")
 
 
+@pytest.mark.parametrize("more", [(), ("-f",)], ids=["once", "followed"])
+def test_an_attempt_that_never_was_is_an_error_that_says_which_there_are(
+    desk: Desk, more: Sequence[str]
+) -> None:
+    job = desk.submit("--name", "n")
+    desk.work(output=numbered)
+    result = desk.call("logs", "n", "--attempt", "7", *more)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"{job}/0 has had 1 attempt; there is no attempt 7" in result.stderr
+
+
 def test_an_attempt_of_a_whole_job_is_refused(desk: Desk) -> None:
     desk.submit("--name", "n", "--array", "2")
     result = desk.call("logs", "n", "--attempt", "1")

@@ -11,7 +11,7 @@ import click
 from controller.cli.app import App, pass_app
 from controller.cli.output import on_terminal, remark
 from controller.cli.supervision import say_if_unsupervised
-from controller.listing import find_task
+from controller.listing import find_task, no_attempt
 from controller.logs import Line, Merged, read_task
 from controller.selectors import select_one, select_task
 from controller.wiring import Parts
@@ -78,7 +78,10 @@ async def _print_task(
         remark(f"{task} is {found.status} and has not begun; see `runner-controller explain {task}`")
         return
     if attempt is not None and attempt > found.attempt:
-        remark(f"{task} has had {found.attempt} attempts")
+        problem = no_attempt(found, attempt)
+        if not follow or found.status.terminal:
+            raise problem
+        remark(f"{problem} yet")
     write, current = _raw_writer(), 0
     async for number, data in read_task(
         parts.records, parts.logs, task, attempt=attempt, tail=tail, follow=follow, missing=remark

@@ -39,4 +39,4 @@ async def say_what_still_runs(parts: Parts) -> None:
     elsewhere = sum(record.queued for record in unfinished if record.job.backend)
     if elsewhere:
         go_on = "1 task goes" if elsewhere == 1 else f"{elsewhere} tasks go"
-        remark(f"{go_on} on elsewhere: what becomes of it is recorded once somebody supervises")
+        remark(f"{go_on} on elsewhere: what comes of that is recorded once somebody supervises")

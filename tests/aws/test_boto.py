@@ -79,7 +79,7 @@ class Refusing(AnsweringSession):
     def __init__(self, code: str, status: int) -> None:
         super().__init__()
         self.error = ClientError(
-            {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+            {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},
             "ListTables",
         )
 

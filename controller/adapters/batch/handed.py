@@ -92,7 +92,7 @@ class Due:
 class JobState:
     """`due` by index. `known`: AWS Batch was asked what it has. `scanned`: the ledger's tasks were compared with that.
     `round`: of which round all this is. `short_since`: since when the ledger counts more tasks as sent than are here.
-    `refused`: AWS Batch did not take what it was given the last time.
+    `refused_since`: since when AWS Batch takes nothing that it is given; None, if it took the last.
     """
 
     handed: list[Handed] = field(default_factory=list)
@@ -101,7 +101,7 @@ class JobState:
     scanned: bool = False
     round: int = 1
     short_since: float | None = None
-    refused: bool = False
+    refused_since: float | None = None
 
     @property
     def served(self) -> int:
@@ -111,7 +111,7 @@ class JobState:
     def turn(self, round_: int) -> None:
         """A new round opens tasks again that may be due here already: what else is due is found again."""
         if round_ != self.round:
-            self.round, self.scanned = round_, False
+            self.round, self.scanned, self.refused_since = round_, False, None
             self.due.clear()
 
     def near(self, first: int, last: int) -> Sequence[Handed]:

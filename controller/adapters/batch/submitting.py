@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 MOST_CLAIMED = 10 * LARGEST_ARRAY
 # Of an array's items so many are read at a time: as many as may be submitted together at most.
 ITEMS = 1000
+# Tasks that are failed in one go, each with some writes.
+MOST_REFUSED = 100
 
 
 class Submitter:
@@ -52,6 +55,7 @@ class Submitter:
         self._recorder = recorder
         self._settings = settings
         self._now = now
+        self._closed_until: dict[str, float] = {}
 
     def queue(self, record: JobRecord) -> BatchQueue:
         """Raises BadInput."""
@@ -85,12 +89,8 @@ class Submitter:
     async def serve(self, record: JobRecord, state: JobState, most: int, lead: Lead) -> int:
         """Hand over what is due, in at most so many submissions; `lead` in between. Returns in how many. Raises
         AwsError, and what `lead` raises."""
-        lots: defaultdict[Lot, list[int]] = defaultdict(list)
-        for index, due in sorted(state.due.items()):
-            if due.at <= self._now() and not due.doubtful:
-                lots[due.lot].append(index)
         made = 0
-        for lot, indices in lots.items():
+        for lot, indices in self._lots(record, state).items():
             for part in _slices(indices, ITEMS if record.job.array.manifest else len(indices)):
                 items = await self._items(record, part)
                 for submission in _submissions(record, lot, part, items):
@@ -102,14 +102,30 @@ class Submitter:
                     made += 1
         return made
 
+    def _lots(self, record: JobRecord, state: JobState) -> Mapping[Lot, Sequence[int]]:
+        """What may be handed over now."""
+        lots: defaultdict[Lot, list[int]] = defaultdict(list)
+        if not self._held_back(record, state):
+            for index, due in sorted(state.due.items()):
+                if due.at <= self._now() and not due.doubtful:
+                    lots[due.lot].append(index)
+        return lots
+
+    def _held_back(self, record: JobRecord, state: JobState) -> bool:
+        """A closed job queue is tried by one job for all. And a refusal may pass: a role, or a right, that was made a
+        moment ago is not known everywhere at once."""
+        now, since = asyncio.get_running_loop().time(), state.refused_since
+        closed = now < self._closed_until.get(self.queue(record).job_queue, now)
+        return closed or (since is not None and now - since < SETTLED)
+
     async def _offer(
         self, record: JobRecord, state: JobState, submission: Submission, items: Mapping[int, str] | None
     ) -> bool:
-        """False: its job queue takes none now. Raises AwsError."""
+        """False: it was refused, which is no error of this step's. Raises AwsError."""
         try:
             await self._hand_over(record, state, submission, items)
         except AwsError as error:
-            if not await self._waits(record, state, submission, error):
+            if not await self._settled(record, state, submission, error):
                 raise
             return False
         return True
@@ -133,33 +149,36 @@ class Submitter:
                 for index in submission.indices:
                     state.due[index] = Due(submission.lot, self._now() + SETTLED, doubtful=True)
             raise
-        state.refused = False
+        state.refused_since = None
         log.info("handed over to AWS Batch", job=record.job.id, batch_job=batch_id, tasks=submission.size)
         state.adopt([Handed(batch_id, submission, self._now())])
         for index in submission.indices:
             del state.due[index]
 
-    async def _waits(
+    async def _settled(
         self, record: JobRecord, state: JobState, submission: Submission, error: AwsError
     ) -> bool:
-        """Whether what was refused waits for its job queue. What an open one refuses again is at fault itself: tried
-        for ever, it would make every step a failure. Raises AwsError."""
+        """Whether what was refused waits for its job queue, or has failed: what an open one still refuses after a while
+        is at fault itself, and tried for ever would make every step a failure. Raises AwsError."""
         if not _refused(record.job, error):
             return False
         self._definitions.forget()  # somebody may have removed one
-        queue = self.queue(record).job_queue
+        queue, now = self.queue(record).job_queue, asyncio.get_running_loop().time()
         if not await self._service.takes_jobs(queue):
             log.warning("the job queue takes no jobs", queue=queue, job=record.job.id, error=str(error))
+            self._closed_until[queue], state.refused_since = now + self._settings.interval, None
             return True
-        if state.refused:
-            await self._fail(record, state, submission, f"AWS Batch does not take it: {error}")
-        state.refused = True
-        return False
+        if state.refused_since is None:
+            state.refused_since = now
+            return False
+        log.error("AWS Batch does not take it", job=record.job.id, tasks=submission.size, error=str(error))
+        await self._fail(record, state, submission, f"AWS Batch does not take it: {error}")
+        return True
 
     async def _fail(self, record: JobRecord, state: JobState, submission: Submission, reason: str) -> None:
-        """The job, or the tasks alone if others of it may run already."""
+        """The job, or the tasks alone if others of it may run already; of many, the others are refused next."""
         if any(each.submission.round == record.round for each in state.handed):
-            for index in submission.indices:
+            for index in submission.indices[:MOST_REFUSED]:
                 await self._recorder.refuse(record, TaskId(record.job.id, index), reason)
                 del state.due[index]
         else:
