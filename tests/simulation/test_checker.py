@@ -207,6 +207,16 @@ def test_a_message_may_go_once_there_is_another() -> None:
     assert not [each for each in told.problems() if each.startswith("3")]
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_message_may_go_though_somebody_purged_the_other_unless_it_came_again(again: bool) -> None:
+    told = Told().begun()("received", message="m", queue="q", receives=1)
+    told.sent("n", "q-od")("purged", message="n", queue="q-od", receives=0)
+    if again:
+        told("received", message="m", queue="q", receives=2)
+    told.deleted()
+    assert any(each.startswith("3: its message is deleted") for each in told.problems()) is again
+
+
 def test_a_message_may_go_once_the_job_is_over_as_a_whole() -> None:
     told = Told()("ended", "j", "observer", status="CANCELLED").deleted()
     assert not [each for each in told.problems() if each.startswith("3")]

@@ -52,16 +52,26 @@ class Acknowledged(Mail):
     """Promise 3: a message is deleted only after the terminal record, or a durable replacement of it, exists.
 
     Seen at the queue, when a message is deleted: some time since it was last received its task had a terminal record of
-    the current round, or its job was over as a whole; or another message for the task is there. Of a message that
-    points to nothing, or cannot be read, a copy lies with the dead letters, with the reason; and nobody deletes that.
+    the current round, or its job was over as a whole; or another message for the task is there, or was until somebody
+    purged its queue. Of a message that points to nothing, or cannot be read, a copy lies with the dead letters, with
+    the reason; and nobody deletes that.
     """
 
     _terminal: dict[str, Event] = field(default_factory=dict)
+    _purged: dict[str, Event] = field(default_factory=dict)
 
     @property
     def handlers(self) -> Mapping[str, See]:
-        own = {"recorded": self._see_recorded, "counted-again": self._see_counted_again}
+        own = {
+            "recorded": self._see_recorded,
+            "counted-again": self._see_counted_again,
+            "purged": self._see_purged,
+        }
         return {**super().handlers, **own}
+
+    def _see_purged(self, event: Event) -> None:
+        self._see_gone(event)
+        self._purged[event.subject] = event
 
     def _see_recorded(self, event: Event) -> None:
         if event.more["status"] in TERMINAL:
@@ -79,13 +89,17 @@ class Acknowledged(Mail):
         if job_of(event.subject) not in self.rounds.registered:
             if self._is_letter(event) or not any(self._explains(each) for each in others):
                 self.broken(3, event.subject, "a message that points to nothing is gone", event)
-        elif not (others or self._over(event)):
+        elif not (others or self._over(event) or self._lost_other(event)):
             received = self._received.get(event.more["message"])
             problem = "its message is deleted, its task has not ended, and there is no other"
             self.broken(3, event.subject, problem, *([received] if received else []), event)
 
     def _explains(self, letter: Event) -> bool:
         return self._is_letter(letter) and bool(letter.more.get("reason"))
+
+    def _lost_other(self, event: Event) -> bool:
+        received = self._received.get(event.more["message"], event)
+        return event.subject in self._purged and self._purged[event.subject].at >= received.at
 
     def _over(self, event: Event) -> bool:
         received = self._received.get(event.more["message"], event)
