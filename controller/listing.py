@@ -10,6 +10,7 @@ from runner.array import Array
 from runner.errors import NotFound
 from runner.model import Status, TaskId
 from runner.records import JobRecord, TaskRecord
+from runner.wording import counted
 
 PAGE = 1000
 
@@ -29,7 +30,7 @@ async def find_task(records: Records, record: JobRecord, task: TaskId) -> TaskRe
 
 def no_attempt(task: TaskRecord, number: int) -> NotFound:
     """Of one that never began."""
-    had = f"{task.attempt} attempt{'' if task.attempt == 1 else 's'}"
+    had = counted(task.attempt, "attempt")
     return NotFound(f"{task.task} has had {had}; there is no attempt {number}")
 
 

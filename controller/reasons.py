@@ -9,6 +9,7 @@ from controller.demand import Load
 from controller.sizing import seconds_of, slots_of
 from runner.ports import Capacity
 from runner.units import format_duration
+from runner.wording import counted
 
 SHOWN = 3
 
@@ -24,10 +25,6 @@ def purpose(machines: int, taken: Mapping[Load, float], machine: Capacity) -> st
     ]
     others = ["others"] if len(channels) > SHOWN else []
     return f"{counted(machines, 'machine')} for {', '.join([*shown, *others])}"
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _described(parts: Mapping[Load, float], channel: str, machine: Capacity) -> str:

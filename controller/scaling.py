@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from controller.demand import Load
 from controller.horizons import Stock, horizons, terms_of
 from controller.model import Decision, EnvironmentCapacity, Trouble
-from controller.reasons import counted, purpose
+from controller.reasons import purpose
 from controller.sizing import NOTHING, machines_for
 from controller.worth import spares
 from runner.ports import Capacity
@@ -25,6 +25,7 @@ from runner.records import Backlog
 from runner.routing import LOCAL, Routes
 from runner.settings import FleetSettings
 from runner.units import format_duration
+from runner.wording import counted
 
 # Counts older than this say nothing that a decision could rest on, in seconds.
 STALE = 120.0

@@ -20,6 +20,7 @@ from controller.report import host_of, task_reason
 from runner.model import Kind, Outcome, Retry, Status
 from runner.records import AttemptRecord, TaskRecord
 from runner.units import format_duration
+from runner.wording import counted
 
 SHOWN_LINES = 5
 
@@ -66,9 +67,9 @@ def _why_final(retry: Retry, task: TaskRecord) -> str:
     if task.reason and task.outcome and task.reason != task.outcome.reason:
         return f"It is not tried again: {task.reason}."
     if task.user_failures > retry.retries:
-        allowed = "no retry" if retry.retries == 0 else _times(retry.retries, "retry", "retries")
+        allowed = "no retry" if retry.retries == 0 else counted(retry.retries, "retry", "retries")
         return (
-            f"It is not tried again: {_times(task.user_failures, 'failure')}, and the job allows {allowed}."
+            f"It is not tried again: {counted(task.user_failures, 'failure')}, and the job allows {allowed}."
         )
     return "It is not tried again: another try cannot help."
 
@@ -98,7 +99,7 @@ def _waiting_task(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
         left = format_duration(task.not_before - situation.now)
         yield Reason(
             "backoff",
-            f"Its next attempt is held back for {left} more, after {_times(_failures(task), 'failure')}.",
+            f"Its next attempt is held back for {left} more, after {counted(_failures(task), 'failure')}.",
         )
         yield from unled(situation)
         return
@@ -122,7 +123,7 @@ def _history(situation: Situation, task: TaskRecord) -> Iterator[Reason]:
     for _, alike in groupby(reversed(earlier), _how):
         newest, *others = alike
         text = _attempt_text(situation, newest)
-        same = f" So did {_times(len(others), 'attempt')} before it." if others else ""
+        same = f" So did {counted(len(others), 'attempt')} before it." if others else ""
         yield Reason("earlier_attempt", text + same)
     if earlier and not task.status.terminal and earlier[-1].outcome.kind is not Kind.SUCCEEDED:
         yield from advised(situation, earlier[-1].outcome, task.memory)
@@ -148,10 +149,6 @@ def _last_lines(outcome: Outcome) -> Iterator[Reason]:
 
 def _failures(task: TaskRecord) -> int:
     return task.user_failures + task.infra_failures
-
-
-def _times(count: int, noun: str, plural: str = "") -> str:
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def stopping(situation: Situation, who: str) -> Reason:

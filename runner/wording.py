@@ -46,6 +46,11 @@ def printable(text: str) -> str:
     return repr(text)[1:-1] if not text.isprintable() else text
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`plural`: where it is not the noun with an s."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def closest(word: str, allowed: Iterable[str]) -> str | None:
     """The allowed word that was probably meant, if one is near."""
     near = difflib.get_close_matches(word[:MOST_SHOWN].lower(), list(allowed), n=1)

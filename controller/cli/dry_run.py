@@ -17,6 +17,7 @@ from runner.batch_settings import BatchSettings
 from runner.model import BATCH, Job, Status, TaskId
 from runner.records import TaskRecord
 from runner.settings import Settings
+from runner.wording import counted
 
 # There is no id before there is a job.
 ID = "JOBID"
@@ -50,7 +51,7 @@ def _print_text(draft: JobDraft, found: list[Shard], first: Again, docker_host: 
     ).splitlines():
         line(f"  {text}")
     size = draft.job.array.size
-    _heading(f"{size} task{'' if size == 1 else 's'}:")
+    _heading(f"{counted(size, 'task')}:")
     for shard in found:
         line(f"  {shard.index}" + ("" if shard.item is None else f"  {shard.item}"))
     if size > len(found):

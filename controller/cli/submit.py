@@ -23,6 +23,7 @@ from controller.submission import Submission
 from controller.wiring import Parts
 from runner.records import JobRecord
 from runner.settings import Settings
+from runner.wording import counted
 
 SEPARATOR = "--"
 
@@ -185,5 +186,4 @@ def _print_detached(parts: Parts, submitted: Submission, output: Format) -> None
 
 
 def _tasks(record: JobRecord) -> str:
-    size = record.job.array.size
-    return f"{size} task{'' if size == 1 else 's'}"
+    return counted(record.job.array.size, "task")
